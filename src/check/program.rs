@@ -1,0 +1,161 @@
+//! A schedule that was found good, with every default filled in and every time resolved to a step.
+
+use crate::base::{Args, Clause, Sources, Span};
+use crate::grow::Operator;
+use crate::nn::Architecture;
+use std::path::PathBuf;
+
+/// All that a run needs to know.
+#[derive(Clone)]
+pub struct Program {
+    pub sources: Sources,
+    /// `experiment`, or the file's stem.
+    pub name: String,
+    pub seed: u64,
+    /// The base that a fragment runs on: `None` for a complete file.
+    pub base: Option<Base>,
+    pub data: DataPlan,
+    /// Before the first step.
+    pub architecture: Architecture,
+    pub train: TrainPlan,
+    /// In source order.
+    pub events: Vec<Event>,
+    /// The values of `let` after overrides, as text, in order of their definition.
+    pub lets: Vec<(String, String)>,
+}
+
+/// What a fragment was put on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Base {
+    /// The built-in starter: digits, 64-64-10, 60 epochs of adam.
+    Starter,
+    File(PathBuf),
+}
+
+/// A word from a registry with its arguments.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub word: &'static str,
+    pub args: Args,
+}
+
+#[derive(Clone, Debug)]
+pub struct DataPlan {
+    /// A word of `data::SOURCES`.
+    pub source: Choice,
+    /// Examples a step; `None` is `all`.
+    pub batch: Option<usize>,
+    pub normalize: crate::data::Normalize,
+    pub split: crate::data::Split,
+    pub limit: Option<usize>,
+    pub shuffle: bool,
+    pub drop_last: bool,
+    pub balanced_classes: bool,
+    /// Examples of the training part.
+    pub examples: usize,
+    pub steps_per_epoch: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct TrainPlan {
+    /// Planned steps; an early stop may come before.
+    pub steps: u64,
+    pub optimizer: Choice,
+    /// `lr` of the optimizer statement.
+    pub base_lr: f64,
+    pub lr: LrShape,
+    pub warmup_steps: u64,
+    pub loss: Choice,
+    pub metrics: Vec<&'static str>,
+    /// Steps between evaluations; `None` is `never`.
+    pub evaluate_every: Option<u64>,
+    pub log_every: Option<u64>,
+    pub stop_when: Option<Vec<Condition>>,
+    /// A metric's full name and whether more is better.
+    pub keep_best: Option<(String, bool)>,
+    pub checkpoint_every: Option<u64>,
+    pub checkpoints_kept: usize,
+    pub on_divergence: Divergence,
+}
+
+/// The learning rate over time, as a factor of its base.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LrShape {
+    Constant,
+    /// From 1 to the last factor over the planned steps, by half a cosine.
+    Cosine {
+        last: f64,
+    },
+    Linear {
+        last: f64,
+    },
+    Step {
+        factor: f64,
+        every_steps: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Divergence {
+    Stop,
+    Rollback { factor: f64, at_most: u64 },
+}
+
+/// A clause with its times in steps and the direction of its metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    pub clause: Clause,
+    pub window_steps: u64,
+    pub higher_is_better: bool,
+}
+
+#[derive(Clone)]
+pub struct Event {
+    pub trigger: Trigger,
+    pub actions: Vec<Action>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trigger {
+    /// Once, after that many steps; `end` also after an early stop.
+    At { step: u64, end: bool },
+    /// At `first`, then every `interval`, `until` included.
+    Every { first: u64, interval: u64, until: u64 },
+    /// Applied on entry, undone on exit.
+    During { from: u64, to: u64 },
+    /// Looked at after every evaluation.
+    When { conditions: Vec<Condition>, at_most: u64, cooldown: u64, from: u64, until: u64 },
+}
+
+/// One action with its arguments and its text.
+#[derive(Clone)]
+pub struct Action {
+    pub kind: ActionKind,
+    pub args: Args,
+    /// As written, for the record and the terminal.
+    pub text: String,
+}
+
+#[derive(Clone)]
+pub enum ActionKind {
+    Grow(&'static dyn Operator),
+    SetLrTo(f64),
+    SetLrBy(f64),
+    SetDropout {
+        layer: String,
+        to: f64,
+    },
+    Save {
+        name: String,
+    },
+    /// `val` or `test`.
+    Evaluate {
+        part: &'static str,
+    },
+    AssertPreserved {
+        tolerance: Option<f64>,
+    },
+    Assert(Vec<Condition>),
+    Stop,
+}

@@ -1,0 +1,75 @@
+//! What an operator intends, in symbols.
+
+use crate::base::{Duration, Refusal};
+use crate::nn::Architecture;
+
+/// What a growth event promises about the network's function in evaluation mode (docs/growth.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// Nothing.
+    None,
+    /// Off by at most a number that is computed at the event.
+    Bounded,
+    /// Equal but for the rounding of reordered sums.
+    Rounding,
+    /// Equal f32 values.
+    Bitwise,
+}
+
+impl Promise {
+    pub fn word(self) -> &'static str {
+        match self {
+            Promise::None => "none",
+            Promise::Bounded => "bounded",
+            Promise::Rounding => "rounding",
+            Promise::Bitwise => "bitwise",
+        }
+    }
+}
+
+/// What must be measured on the data before the plan can be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    Nothing,
+    Activations,
+    Gradients,
+}
+
+/// What happens to the learning rate at the event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LrPolicy {
+    Keep,
+    /// Rises from 0 to where it was over this time.
+    Rewarm(Duration),
+    /// The lr schedule begins again.
+    Rewind,
+}
+
+/// How an event is called in the record, in `plan` and on the terminal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// `widen`, `insert identity`.
+    pub action: &'static str,
+    /// The layer or the range as written: `h2`, `h1..h3`.
+    pub target: String,
+    /// `pad`, `shift`; empty where there is no choice.
+    pub method: &'static str,
+    /// What changes: `h2 32 → 256`; for an insertion also what was chosen and why.
+    pub detail: String,
+}
+
+/// One action on one architecture.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub after: Architecture,
+    /// What to do to the tensors, in order. Empty for `freeze`.
+    pub changes: Vec<super::Change>,
+    pub promise: Promise,
+    /// Why that promise holds, in words: `fresh columns are 0, and they come last in the sum`.
+    pub rule: &'static str,
+    pub needs: Needs,
+    pub lr: LrPolicy,
+    pub summary: Summary,
+    /// What may go wrong without being surely wrong.
+    pub warnings: Vec<Refusal>,
+}

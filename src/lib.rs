@@ -1,0 +1,22 @@
+//! growrun: a neural network grows while it trains, by a schedule in a text file.
+//!
+//! Floors, imports downwards only (a test holds them):
+//!
+//! ```text
+//! 7  cli
+//! 6  record
+//! 5  run
+//! 4  check | train
+//! 3  grow | optim
+//! 2  nn
+//! 1  tensor | syntax | data
+//! 0  base
+//! ```
+#![deny(unsafe_code)]
+
+pub mod base;
+pub mod check;
+pub mod data;
+pub mod grow;
+pub mod nn;
+pub mod syntax;

@@ -1,0 +1,265 @@
+//! A network as symbols: layers in order, the axes between them, what is frozen. No weight, no allocation
+//! of tensor size. `check`, `plan` and the run all carry one through the same events.
+
+use super::activation::Activation;
+use super::axis::{Axis, AxisId, Width};
+use super::layers::{LayerKind, ParameterShape};
+use crate::base::Target;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerId(pub u32);
+
+/// What the network is to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Classification,
+    Regression,
+}
+
+/// What flows between two layers: units of one axis, for images each with height × width values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feature {
+    pub axis: AxisId,
+    /// Height and width in pixels; `None` for plain vectors.
+    pub area: Option<(usize, usize)>,
+}
+
+impl Feature {
+    /// Values that one unit holds: height · width, or 1.
+    pub fn values_per_unit(self) -> usize {
+        self.area.map_or(1, |(height, width)| height * width)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    Layer,
+    Batch,
+    Rms,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    He,
+    Glorot,
+    Orthogonal,
+    Zero,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    Same,
+    Valid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    Max(usize),
+    Average(usize),
+    Global,
+}
+
+/// What stands after a layer's name and kind. A layer is product → bias → norm → activation → dropout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub activation: Activation,
+    pub norm: Option<Norm>,
+    /// Probability of dropping a unit, in 0..1.
+    pub dropout: f64,
+    pub bias: bool,
+    /// `None`: he for relu-like activations, glorot otherwise.
+    pub init: Option<Init>,
+    pub kernel: usize,
+    pub stride: usize,
+    pub padding: Padding,
+    pub pooling: Option<Pooling>,
+    /// `residual project`: a 1×1 map on the skip.
+    pub project: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            activation: Activation::Linear,
+            norm: None,
+            dropout: 0.0,
+            bias: true,
+            init: None,
+            kernel: 1,
+            stride: 1,
+            padding: Padding::Same,
+            pooling: None,
+            project: false,
+        }
+    }
+}
+
+impl Settings {
+    /// The initialiser that holds: the one that was named, else by the activation.
+    pub fn initialiser(&self) -> Init {
+        self.init.unwrap_or(if self.activation.is_relu_like() { Init::He } else { Init::Glorot })
+    }
+}
+
+/// Whether a layer is surely there. `Maybe` only in the checker, after a `when`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    Certain,
+    Maybe,
+}
+
+#[derive(Clone)]
+pub struct Layer {
+    pub id: LayerId,
+    pub name: String,
+    pub kind: &'static dyn LayerKind,
+    pub input: Feature,
+    pub output: Feature,
+    pub settings: Settings,
+    pub frozen: bool,
+    pub presence: Presence,
+    /// The layers inside a residual block; empty elsewhere.
+    pub block: Vec<Layer>,
+}
+
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}→{:?} {:?}", self.name, self.kind.doc().word, self.input, self.output, self.settings)
+    }
+}
+
+/// The network at one moment of a schedule.
+#[derive(Clone, Debug)]
+pub struct Architecture {
+    axes: Vec<Axis>,
+    pub input: Feature,
+    pub task: Task,
+    /// In order; blocks hold their own layers.
+    pub layers: Vec<Layer>,
+    next_layer: u32,
+}
+
+impl Architecture {
+    /// No layer yet: only the input, `width` units wide (times its area for images).
+    pub fn new(width: usize, area: Option<(usize, usize)>, task: Task) -> Architecture {
+        let axes = vec![Axis { name: "input".into(), width: Width::exactly(width) }];
+        let input = Feature { axis: AxisId(0), area };
+        Architecture { axes, input, task, layers: Vec::new(), next_layer: 0 }
+    }
+
+    pub fn axis(&self, id: AxisId) -> &Axis {
+        &self.axes[id.0 as usize]
+    }
+
+    pub fn width(&self, id: AxisId) -> Width {
+        self.axis(id).width
+    }
+
+    pub fn set_width(&mut self, id: AxisId, width: Width) {
+        self.axes[id.0 as usize].width = width;
+    }
+
+    /// A new axis, named after the layer that writes it.
+    pub fn add_axis(&mut self, name: &str, width: Width) -> AxisId {
+        self.axes.push(Axis { name: name.into(), width });
+        AxisId(u32::try_from(self.axes.len() - 1).expect("fewer than 4e9 axes"))
+    }
+
+    pub fn next_layer_id(&mut self) -> LayerId {
+        self.next_layer += 1;
+        LayerId(self.next_layer - 1)
+    }
+
+    /// What leaves the last layer; the input when there is none.
+    pub fn output(&self) -> Feature {
+        self.layers.last().map_or(self.input, |layer| layer.output)
+    }
+
+    /// Every layer in order, those inside blocks after their block.
+    pub fn all_layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().flat_map(|layer| std::iter::once(layer).chain(&layer.block))
+    }
+
+    pub fn all_layers_mut(&mut self) -> impl Iterator<Item = &mut Layer> {
+        // A layer and its block cannot both be borrowed mutably, so the block's layers come first here.
+        self.layers.iter_mut().flat_map(|layer| {
+            let mut all: Vec<&mut Layer> = Vec::new();
+            if layer.block.is_empty() {
+                all.push(layer);
+            } else {
+                all.extend(layer.block.iter_mut());
+            }
+            all
+        })
+    }
+
+    pub fn layer(&self, name: &str) -> Option<&Layer> {
+        self.all_layers().find(|layer| layer.name == name)
+    }
+
+    pub fn layer_mut(&mut self, name: &str) -> Option<&mut Layer> {
+        let top = self.layers.iter().position(|layer| layer.name == name);
+        match top {
+            Some(at) => Some(&mut self.layers[at]),
+            None => self.layers.iter_mut().flat_map(|layer| &mut layer.block).find(|layer| layer.name == name),
+        }
+    }
+
+    /// Place of a top-level layer.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.name == name)
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        self.all_layers().map(|layer| layer.name.as_str()).collect()
+    }
+
+    /// The layers that read `axis`, in order.
+    pub fn readers(&self, axis: AxisId) -> Vec<&Layer> {
+        self.all_layers().filter(|layer| layer.input.axis == axis && layer.block.is_empty()).collect()
+    }
+
+    /// The layers that write `axis`, in order.
+    pub fn writers(&self, axis: AxisId) -> Vec<&Layer> {
+        self.all_layers().filter(|layer| layer.output.axis == axis && layer.block.is_empty()).collect()
+    }
+
+    /// Whether an axis is the input or the output of the whole network: neither can change its width.
+    pub fn is_hidden(&self, axis: AxisId) -> bool {
+        axis != self.input.axis && axis != self.output().axis
+    }
+
+    /// The layers that a target names, in order. `Err` holds the name that is not there; a range whose
+    /// ends stand in the wrong order is empty.
+    pub fn select(&self, target: &Target) -> Result<Vec<&Layer>, String> {
+        let all: Vec<&Layer> = self.all_layers().collect();
+        let find = |name: &String| all.iter().position(|layer| &layer.name == name).ok_or(name.clone());
+        Ok(match target {
+            Target::All => all,
+            Target::One(name) => vec![all[find(name)?]],
+            Target::Range(first, last) => {
+                let (first, last) = (find(first)?, find(last)?);
+                if first > last { Vec::new() } else { all[first..=last].to_vec() }
+            }
+        })
+    }
+
+    /// The parameters of the whole network in declaration order.
+    pub fn parameters(&self) -> Vec<ParameterShape> {
+        self.all_layers().flat_map(|layer| layer.kind.parameters(layer, self)).collect()
+    }
+
+    /// How many numbers the network learns, as an interval while widths are.
+    pub fn parameter_count(&self) -> (u64, u64) {
+        self.parameters().iter().filter(|p| p.role.is_learned()).fold((0, 0), |(min, max), parameter| {
+            let (low, high) = parameter.count(self);
+            (u64::saturating_add(min, low), u64::saturating_add(max, high))
+        })
+    }
+
+    /// Floating-point operations of one forward pass of one example, at the largest widths.
+    /// A backward pass costs twice as much.
+    pub fn forward_flops(&self) -> u64 {
+        self.all_layers().fold(0, |sum, layer| sum.saturating_add(layer.kind.forward_flops(layer, self)))
+    }
+}

@@ -1,0 +1,16 @@
+//! Networks: first as symbols (axes, widths, layers: what `check` and `plan` replay), then with tensors.
+//!
+//! The symbolic half ([`Architecture`], [`layers`]) imports nothing of the other half, so a checker that
+//! uses it cannot touch a weight.
+
+pub mod activation;
+pub mod architecture;
+pub mod axis;
+pub mod layers;
+pub mod parameter;
+
+pub use activation::Activation;
+pub use architecture::{Architecture, Feature, Layer, LayerId, Presence, Settings, Task};
+pub use axis::{Axis, AxisId, Dim, Side, Width};
+pub use layers::{LAYERS, LayerKind, ParameterShape, Role};
+pub use parameter::{Parameter, Slot, SlotKind};

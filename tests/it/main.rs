@@ -1,0 +1,9 @@
+//! One test binary: linking once keeps the suite quick.
+
+mod check;
+mod cli;
+mod data;
+mod engine;
+mod growth;
+mod house;
+mod syntax;

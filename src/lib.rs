@@ -19,4 +19,5 @@ pub mod check;
 pub mod data;
 pub mod grow;
 pub mod nn;
+pub mod run;
 pub mod syntax;

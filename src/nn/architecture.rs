@@ -263,3 +263,23 @@ impl Architecture {
         self.all_layers().fold(0, |sum, layer| sum.saturating_add(layer.kind.forward_flops(layer, self)))
     }
 }
+
+impl std::fmt::Display for Architecture {
+    /// Widths from input to output: `64-32-32-10`; images as `1@28x28`, blocks in parentheses.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let feature = |feature: Feature| {
+            let width = self.width(feature.axis);
+            feature.area.map_or(width.to_string(), |(rows, columns)| format!("{width}@{rows}x{columns}"))
+        };
+        write!(f, "{}", feature(self.input))?;
+        for layer in &self.layers {
+            if layer.block.is_empty() {
+                write!(f, "-{}", feature(layer.output))?;
+            } else {
+                let inner: Vec<String> = layer.block.iter().map(|inner| feature(inner.output)).collect();
+                write!(f, "-({})", inner.join("-"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -72,6 +72,10 @@ pub trait Appender: Send {
 pub trait World: Send + Sync {
     /// The whole file. Refused when it holds more than `limit` bytes.
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>>;
+    /// At most the first `bytes` bytes of a file.
+    fn read_start(&self, path: &Path, bytes: u64) -> Result<Vec<u8>>;
+    /// Absolute, with every link followed: where a path really leads. It must exist.
+    fn canonical(&self, path: &Path) -> Result<PathBuf>;
     /// Old or new, never neither: a temporary file beside it, synced, then renamed.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()>;
     fn appender(&self, path: &Path) -> Result<Box<dyn Appender>>;
@@ -130,6 +134,20 @@ impl World for Real {
             });
         }
         Ok(content)
+    }
+
+    fn read_start(&self, path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        use std::io::Read;
+        let fail = |error: std::io::Error| Error::io("read", path, &error);
+        let file = std::fs::File::open(path).map_err(fail)?;
+        let mut content = Vec::new();
+        file.take(bytes).read_to_end(&mut content).map_err(fail)?;
+        Ok(content)
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        std::fs::canonicalize(path).map_err(|error| Error::io("follow", path, &error))
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {

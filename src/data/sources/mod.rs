@@ -1,0 +1,143 @@
+//! The kinds of data: one file and one line in [`SOURCES`] each.
+
+mod blobs;
+mod csv;
+mod digits;
+mod idx;
+mod images;
+mod moons;
+mod npz;
+mod published;
+mod spirals;
+mod teacher;
+
+use super::{Features, Header, Labels, Part, Place, Raw, Source};
+use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
+use crate::nn::Task;
+use sha2::{Digest, Sha256};
+
+/// What a schedule may write after `data`.
+pub const SOURCES: &[&dyn Source] = &[
+    &digits::Digits,
+    &spirals::Spirals,
+    &moons::Moons,
+    &blobs::Blobs,
+    &teacher::Teacher,
+    &idx::Idx,
+    &csv::Csv,
+    &npz::Npz,
+    &images::Images,
+    &published::MNIST,
+    &published::FASHION_MNIST,
+    &published::CIFAR10,
+];
+
+const fn keyword(name: &'static str, kinds: &'static [Kind], default: &'static str, help: &'static str) -> Arg {
+    Arg { name, shape: Shape::Keyword(kinds), required: false, default, help }
+}
+
+const fn path(help: &'static str) -> Arg {
+    Arg { name: "path", shape: Shape::Positional(Kind::Text), required: true, default: "", help }
+}
+
+const fn samples() -> Arg {
+    keyword("samples", &[Kind::Integer], "1000", "how many examples are generated, before the split")
+}
+
+const fn noise(default: &'static str, help: &'static str) -> Arg {
+    keyword("noise", &[Kind::Number], default, help)
+}
+
+/// One gigabyte of f32: enough for any generated task, and a slip of the finger stays harmless.
+const GENERATED_VALUES_MAX: u64 = 250_000_000;
+
+fn not_generated(argument: &'static str, message: String, help: &str) -> Refusal {
+    Refusal::error("G0727", message, help).at(argument)
+}
+
+/// A whole number of a generated source, within bounds.
+fn size(args: &Args, name: &'static str, default: u64, least: u64) -> Result<usize, Refusal> {
+    let given = args.integer(name).unwrap_or(default);
+    if given < least {
+        let message = format!("`{name} {given}` is too few: `{}` needs at least {least}", args.doc.word);
+        return Err(not_generated(name, message, &format!("write `{name} {least}` or more")));
+    }
+    if given > GENERATED_VALUES_MAX {
+        let message = format!("`{name} {given}` is too many: at most {GENERATED_VALUES_MAX} values are generated");
+        return Err(not_generated(name, message, &format!("write a smaller `{name}`")));
+    }
+    Ok(given as usize)
+}
+
+/// Checks that what `samples` examples of `values` each need stays within bounds.
+fn bounded(samples: usize, values: usize) -> Result<(), Refusal> {
+    if samples.checked_mul(values).is_none_or(|total| total as u64 > GENERATED_VALUES_MAX) {
+        let message =
+            format!("{samples} examples of {values} values are too many: at most {GENERATED_VALUES_MAX} are generated");
+        return Err(not_generated("samples", message, "write fewer `samples`"));
+    }
+    Ok(())
+}
+
+/// A standard deviation of a generated source.
+fn deviation(args: &Args, default: f64) -> Result<f64, Refusal> {
+    let given = args.number("noise").unwrap_or(default);
+    // Past 1e6 an f32 feature says nothing but its noise.
+    if !(0.0..=1e6).contains(&given) {
+        let message = format!("`noise {given}` is no standard deviation");
+        return Err(not_generated("noise", message, "write a number from 0 to 1e6"));
+    }
+    Ok(given)
+}
+
+/// `classes` of a generated source: two at least, and one example of each.
+fn classes(args: &Args, default: u64, samples: usize) -> Result<usize, Refusal> {
+    let classes = size(args, "classes", default, 2)?;
+    if classes > samples {
+        let message = format!("{classes} classes need more than {samples} examples");
+        return Err(not_generated("classes", message, "write more `samples` or fewer `classes`"));
+    }
+    Ok(classes)
+}
+
+/// A header of plain vectors without a test part of its own.
+fn vectors(examples: usize, inputs: usize, task: Task, outputs: usize) -> Header {
+    Header { examples, test_examples: None, inputs, area: None, task, outputs, class_names: Vec::new() }
+}
+
+/// Generated data: its digest is that of features then labels, little-endian.
+fn generated(header: Header, features: Vec<f32>, labels: Labels) -> Raw {
+    let mut hasher = Sha256::new();
+    let mut bytes = features.len() as u64 * 4;
+    for value in &features {
+        hasher.update(value.to_le_bytes());
+    }
+    match &labels {
+        Labels::Classes(classes) => {
+            bytes += classes.len() as u64 * 4;
+            classes.iter().for_each(|class| hasher.update(class.to_le_bytes()));
+        }
+        Labels::Numbers { values, .. } => {
+            bytes += values.len() as u64 * 4;
+            values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+        }
+    }
+    let features = Features::F32 { values: features, width: header.inputs };
+    Raw { header, examples: Part { features, labels }, test: None, digest: written(hasher), bytes }
+}
+
+/// The digest of the bytes of several files, one behind the other.
+fn digest<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> (String, u64) {
+    let mut hasher = Sha256::new();
+    let mut bytes = 0;
+    for file in files {
+        hasher.update(file);
+        bytes += file.len() as u64;
+    }
+    (written(hasher), bytes)
+}
+
+fn written(hasher: Sha256) -> String {
+    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}

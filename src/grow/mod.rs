@@ -3,31 +3,108 @@
 //! `plan` is symbolic and the same for `check` and the run; `realise` draws numbers and makes a
 //! `Concrete`; `rewrite` alone changes the size of a tensor. GROWTH's mathematics is in docs/growth.md.
 
+mod anatomy;
+mod operators;
 pub mod plan;
 
 pub use plan::{LrPolicy, Needs, Plan, Promise, Summary};
 
 use crate::base::{Args, Doc, Refusal};
-use crate::nn::Architecture;
+use crate::nn::{Architecture, AxisId};
 
 /// An action that changes the architecture or what of it learns.
 pub trait Operator: Sync {
     fn doc(&self) -> &'static Doc;
     /// What the action does to `before`, or which argument cannot be. Draws nothing, allocates nothing of tensor size.
+    /// What does not run yet is planned all the same; [`Plan::runs`] tells.
     fn plan(&self, args: &Args, before: &Architecture) -> Result<Plan, Refusal>;
-    /// Whether the engine carries it out yet. What does not run still parses and is checked.
-    fn runs(&self) -> bool {
-        true
-    }
 }
 
 /// What a schedule may write as an action that grows, shrinks or freezes. One file and one line each.
-pub const OPERATORS: &[&dyn Operator] = &[];
+pub const OPERATORS: &[&dyn Operator] = &[
+    &operators::widen::Widen,
+    &operators::narrow::Narrow,
+    &operators::insert_identity::InsertIdentity,
+    &operators::insert_dense::InsertDense,
+    &operators::remove::Remove,
+    &operators::duplicate::Duplicate,
+    &operators::stack::Stack,
+    &operators::freeze::Freeze,
+    &operators::unfreeze::Unfreeze,
+];
 
 pub fn find(word: &str) -> Option<&'static dyn Operator> {
     OPERATORS.iter().copied().find(|operator| operator.doc().word == word)
 }
 
+/// More learned numbers than this are refused before anything is allocated.
+pub const PARAMETERS_MAX: u64 = 1_000_000_000;
+
+/// How fresh units of `widen` are made (docs/growth.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Pad,
+    Split,
+    Mirror,
+    Gradmax,
+    Random,
+}
+
+impl Method {
+    pub const ALL: [Method; 5] = [Method::Pad, Method::Split, Method::Mirror, Method::Gradmax, Method::Random];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Method::Pad => "pad",
+            Method::Split => "split",
+            Method::Mirror => "mirror",
+            Method::Gradmax => "gradmax",
+            Method::Random => "random",
+        }
+    }
+}
+
+/// By what `narrow` chooses the units that go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// The norm of a unit's incoming weights times the norm of its outgoing ones.
+    Magnitude,
+    /// |gradient · activation|, measured.
+    Gradient,
+}
+
+/// With which weights an inserted layer begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Recipe {
+    /// W = I, b = 0.
+    Identity,
+    /// W = I, b = `by`; the readers' biases fall by W·`by`.
+    Shift { by: f64 },
+    /// [I; −I], read by [W, −W].
+    Mirror,
+    /// A residual block whose last map is zero.
+    Gate,
+    /// W = I, b = 0, and an activation that begins as the identity.
+    Parametric,
+    /// As a layer that begins with the run.
+    Native,
+}
+
 /// One symbolic step of a plan; `realise` turns it into edits of tensors.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {}
+pub enum Change {
+    /// Every tensor that spans `axis` gets as many units as the axis has afterwards.
+    Widen { axis: AxisId, method: Method, eps: f64, fan_in: f64, zero_moments: bool },
+    /// Every tensor that spans `axis` keeps the units of the highest rank.
+    Narrow { axis: AxisId, rank: Rank },
+    /// A convolution's kernel grows by rings of zeros.
+    Kernel { layer: String },
+    /// The layer's parameters are made; for a block, those of its inner layers.
+    Insert { layer: String, recipe: Recipe },
+    /// The layer's parameters go.
+    Remove { layer: String },
+    /// The layer's weights are drawn afresh, because what it reads is another thing now.
+    Redraw { layer: String },
+    /// The parameters of `to` are made as copies of those of `from`, moments included.
+    Copy { from: String, to: String },
+}

@@ -73,3 +73,27 @@ pub struct Plan {
     /// What may go wrong without being surely wrong.
     pub warnings: Vec<Refusal>,
 }
+
+impl Plan {
+    /// Whether the engine carries this out yet; `Err` names what it does not, as in `widen method mirror`.
+    pub fn runs(&self) -> Result<(), String> {
+        use super::{Change, Method, Rank, Recipe};
+        for change in &self.changes {
+            let missing = match change {
+                Change::Widen { method: Method::Pad | Method::Split, .. }
+                | Change::Narrow { rank: Rank::Magnitude, .. }
+                | Change::Insert { recipe: Recipe::Identity | Recipe::Shift { .. }, .. }
+                | Change::Remove { .. }
+                | Change::Redraw { .. } => continue,
+                Change::Widen { method, .. } => format!("widen method {}", method.word()),
+                Change::Narrow { rank: Rank::Gradient, .. } => "narrow rank gradient".into(),
+                Change::Kernel { .. } => "widen kernel".into(),
+                Change::Insert { recipe: Recipe::Native, .. } => "insert dense".into(),
+                Change::Insert { .. } => format!("insert identity method {}", self.summary.method),
+                Change::Copy { .. } => self.summary.action.into(),
+            };
+            return Err(missing);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,493 @@
+//! `widen h2 to 256 eps 1e-3`: more units on an axis, in every tensor that spans it.
+
+use super::*;
+use crate::nn::architecture::{Init, Norm, Padding};
+use crate::nn::layers::WIDTH_MAX;
+
+pub struct Widen;
+
+static DOC: Doc = Doc {
+    word: "widen",
+    help: "gives layers more units; by default the network's function stays as it is",
+    args: &[
+        TARGET,
+        Arg {
+            name: "to",
+            shape: Shape::Keyword(&[Kind::Integer]),
+            required: false,
+            default: "",
+            help: "the width afterwards",
+        },
+        Arg {
+            name: "by",
+            shape: Shape::Keyword(&[Kind::Either(&[Kind::Integer, Kind::Factor])]),
+            required: false,
+            default: "",
+            help: "how many units more, or a factor such as 2x (rounded half-even)",
+        },
+        Arg {
+            name: "kernel",
+            shape: Shape::Keyword(&[Kind::Literal("to"), Kind::Integer]),
+            required: false,
+            default: "",
+            help: "of a convolution: the kernel afterwards; rings of zeros are added",
+        },
+        Arg {
+            name: "method",
+            shape: Shape::Keyword(&[Kind::Word(|| Method::ALL.iter().map(|method| method.word()).collect())]),
+            required: false,
+            default: "pad",
+            help: "pad: fresh units that nobody listens to yet; split: copies that share their output; \
+                   mirror: pairs that cancel; gradmax: the units with the largest gradient; random: as a new layer",
+        },
+        Arg {
+            name: "eps",
+            shape: Shape::Keyword(&[Kind::Number]),
+            required: false,
+            default: "0 for pad, 1 for mirror, gradmax and random",
+            help: "scale of the fresh outgoing weights, relative to the reader's initialiser at its new fan-in",
+        },
+        Arg {
+            name: "fan_in",
+            shape: Shape::Keyword(&[Kind::Number]),
+            required: false,
+            default: "1",
+            help: "scale of the fresh incoming weights, relative to their initialiser",
+        },
+        Arg {
+            name: "moments",
+            shape: Shape::Keyword(&[Kind::Word(|| vec!["carry", "zero"])]),
+            required: false,
+            default: "carry",
+            help: "what becomes of the optimiser's state of the weights that were there",
+        },
+        Arg {
+            name: "lr",
+            shape: Shape::Keyword(&[Kind::Choice(&[("keep", &[]), ("rewarm", &[Kind::Duration]), ("rewind", &[])])]),
+            required: false,
+            default: "keep",
+            help: "keep the learning rate, let it rise again from 0 over a time, or begin its schedule again",
+        },
+    ],
+    one_of: &[&["to", "by", "kernel"]],
+    example: "widen h2 to 256 eps 1e-3",
+    source: "Chen et al. 2016 (Net2Net) for split; Evci et al. 2022 for gradmax",
+};
+
+impl Operator for Widen {
+    fn doc(&self) -> &'static Doc {
+        &DOC
+    }
+
+    fn plan(&self, args: &Args, before: &Architecture) -> Result<Plan, Refusal> {
+        let target = args.target("target").unwrap_or(&Target::All);
+        if args.has("kernel") {
+            return widen_kernel(args, target, before);
+        }
+        let manner = Manner::read(args)?;
+        let axes = hidden_axes("widen", target, before)?;
+        let mut warnings = maybe_absent(selected(target, before)?, "target");
+        let mut after = before.clone();
+        let mut changes = Vec::new();
+        let mut detail = String::new();
+        let mut promise = (Promise::Bitwise, "");
+        let mut skipped = Vec::new();
+        for (axis, name) in &axes {
+            let from = before.width(*axis);
+            let Some(to) = new_width(args, *axis, name, before)? else {
+                skipped.push((*axis, name));
+                continue;
+            };
+            if to.min == to.max && from.max >= to.min && from.min < to.min || to.max > to.min && from.max == to.max {
+                warnings.push(
+                    Refusal::warning(
+                        "G0201",
+                        format!("`{name}` may already be at least {} wide here: it is {from}", to.min),
+                        "a `when` before this may have widened it; put both into one block, or use a larger size",
+                    )
+                    .at("to")
+                    .here("perhaps not larger")
+                    .cause(name.clone()),
+                );
+            }
+            can_learn(&manner, args, *axis, name, before, &mut warnings)?;
+            let added = to.min - from.min;
+            let held = manner.promise(*axis, name, added, before, &mut warnings)?;
+            if changes.is_empty() || held.0 < promise.0 {
+                promise = held;
+            }
+            after.set_width(*axis, to);
+            changes.push(manner.change(*axis));
+            if !detail.is_empty() {
+                detail.push_str(", ");
+            }
+            detail.push_str(name);
+            detail.push(' ');
+            detail.push_str(&arrow(from, to));
+        }
+        if changes.is_empty() {
+            return Err(nothing_to_do(args, target, &axes, before));
+        }
+        for (axis, name) in skipped {
+            let width = before.width(axis);
+            if args.integer("to").is_some_and(|to| width.max as u64 > to) {
+                warnings.push(
+                    Refusal::warning(
+                        "G0201",
+                        format!("`{name}` stays {width} wide: that is more already"),
+                        format!("leave `{name}` out, or use `narrow` to prune it"),
+                    )
+                    .at("to")
+                    .cause(name.clone()),
+                );
+            }
+        }
+        affordable(&after, if args.has("to") { "to" } else { "by" })?;
+        let summary = Summary { action: "widen", target: written(target), method: manner.method.word(), detail };
+        let needs = if manner.method == Method::Gradmax { Needs::Gradients } else { Needs::Nothing };
+        Ok(Plan { needs, lr: lr_policy(args), warnings, ..plan(after, changes, promise, summary) })
+    }
+}
+
+/// How fresh units are made, as the phrase says.
+struct Manner {
+    method: Method,
+    eps: f64,
+    fan_in: f64,
+    zero_moments: bool,
+}
+
+impl Manner {
+    fn read(args: &Args) -> Result<Manner, Refusal> {
+        let word = args.word("method").unwrap_or("pad");
+        let method = Method::ALL.into_iter().find(|method| method.word() == word).unwrap_or(Method::Pad);
+        for name in ["eps", "fan_in"] {
+            let Some(value) = args.number(name) else { continue };
+            if method == Method::Split {
+                return Err(bad_value(
+                    name,
+                    format!("`{name}` says nothing with `method split`: copies take the weights of their originals"),
+                    format!("leave `{name}` out, or use `method pad`"),
+                )
+                .here("not with split"));
+            }
+            if !(0.0..=1e6).contains(&value) {
+                return Err(bad_value(
+                    name,
+                    format!("`{name} {value}` is no scale of fresh weights"),
+                    "use a number from 0 up, such as `1e-3`",
+                ));
+            }
+        }
+        let default_eps = if matches!(method, Method::Pad | Method::Split) { 0.0 } else { 1.0 };
+        let eps = args.number("eps").unwrap_or(default_eps);
+        if method == Method::Mirror && eps == 0.0 {
+            return Err(Refusal::error(
+                "G0207",
+                "`eps 0` cannot be with `method mirror`: the units of a pair would never separate",
+                "leave `eps` out (it is 1 for `mirror`), or use `method pad`",
+            )
+            .at("eps")
+            .here("pairs stay equal forever"));
+        }
+        let zero_moments = args.word("moments") == Some("zero");
+        Ok(Manner { method, eps, fan_in: args.number("fan_in").unwrap_or(1.0), zero_moments })
+    }
+
+    fn change(&self, axis: AxisId) -> Change {
+        let Manner { method, eps, fan_in, zero_moments } = *self;
+        Change::Widen { axis, method, eps, fan_in, zero_moments }
+    }
+
+    /// What widening one axis by at least `added` units promises, and why.
+    fn promise(
+        &self,
+        axis: AxisId,
+        name: &str,
+        added: usize,
+        before: &Architecture,
+        warnings: &mut Vec<Refusal>,
+    ) -> Result<(Promise, &'static str), Refusal> {
+        let mut writers = weight_writers(axis, before);
+        let norm = weight_writers(axis, before).filter_map(|layer| layer.settings.norm).find(|n| *n != Norm::Batch);
+        let padded = |rest: usize, warnings: &mut Vec<Refusal>| {
+            warnings.push(
+                Refusal::warning(
+                    "G0208",
+                    format!(
+                        "`{}` cannot make all {added} units of `{name}`; {rest} of them are `pad` units",
+                        self.method.word()
+                    ),
+                    "this is only to know; another size or another method makes them alike",
+                )
+                .at("method"),
+            );
+        };
+        Ok(match (self.method, norm) {
+            (Method::Random, _) => (Promise::None, "fresh units speak at once, at the scale of a new layer"),
+            (Method::Split, None) => (Promise::Rounding, "the shares of a unit's copies sum to 1"),
+            (Method::Mirror, None) => {
+                if added % 2 == 1 {
+                    padded(1, warnings);
+                }
+                (Promise::Rounding, "the two units of a pair cancel")
+            }
+            (Method::Split | Method::Mirror, Some(_)) => {
+                (Promise::None, "a norm over the whole layer sees the fresh units")
+            }
+            (Method::Gradmax, _) => {
+                let (readers, inputs) = (
+                    weight_readers(axis, before).map(|layer| before.width(layer.output.axis).max).min().unwrap_or(0),
+                    weight_writers(axis, before).map(|layer| before.width(layer.input.axis).max).min().unwrap_or(0),
+                );
+                let pooled = before.all_layers().any(|layer| {
+                    layer.input.axis == axis && (layer.settings.pooling.is_some() || layer.input.area.is_some())
+                });
+                if pooled || writers.any(|layer| layer.settings.norm.is_some()) {
+                    return Err(Refusal::error(
+                        "G0208",
+                        format!("`method gradmax` cannot make units of `{name}`: a norm, a pool or a flatten stands between them and their reader"),
+                        "use `method pad` or `method split`",
+                    )
+                    .at("method"));
+                }
+                let rank = readers.min(inputs);
+                if added > rank {
+                    padded(added - rank, warnings);
+                }
+                let activations: Vec<Activation> =
+                    weight_writers(axis, before).map(|layer| layer.settings.activation).collect();
+                let biased = weight_readers(axis, before).all(|layer| layer.settings.bias);
+                if activations.contains(&Activation::Relu) || (activations.iter().any(|f| !zero_at_zero(*f)) && !biased)
+                {
+                    (Promise::Bounded, "fresh incoming weights are small")
+                } else {
+                    (Promise::Rounding, "fresh incoming weights are 0")
+                }
+            }
+            (Method::Pad, Some(Norm::Rms)) => (Promise::Bounded, "the root mean square is rescaled to the new width"),
+            (Method::Pad, Some(_)) if self.eps == 0.0 => {
+                (Promise::Rounding, "fresh coordinates equal the mean, and the gain is rescaled")
+            }
+            (Method::Pad, _) if self.eps == 0.0 => {
+                (Promise::Bitwise, "fresh outgoing weights are 0, and they come last in every sum")
+            }
+            (Method::Pad, None)
+                if self.fan_in == 0.0
+                    && writers
+                        .all(|layer| layer.settings.norm.is_none() && zero_at_zero(layer.settings.activation)) =>
+            {
+                (Promise::Bitwise, "fresh units give 0, and they come last in every sum")
+            }
+            (Method::Pad, _) => (Promise::Bounded, "fresh outgoing weights are eps times their initialiser"),
+        })
+    }
+}
+
+/// Whether f(0) = 0.
+fn zero_at_zero(activation: Activation) -> bool {
+    !matches!(activation, Activation::Sigmoid | Activation::Softplus)
+}
+
+/// The width after the phrase, as an interval where it is one before; `None` when it surely stays.
+fn new_width(args: &Args, axis: AxisId, name: &str, before: &Architecture) -> Result<Option<Width>, Refusal> {
+    let from = before.width(axis);
+    let argument = if args.has("to") { "to" } else { "by" };
+    let grown = |width: usize| -> u64 {
+        match (args.integer("to"), args.factor("by"), args.integer("by")) {
+            (Some(to), _, _) => to.max(width as u64),
+            (None, Some(factor), _) => (width as f64 * factor).round_ties_even().max(0.0) as u64,
+            (None, None, more) => (width as u64).saturating_add(more.unwrap_or(0)),
+        }
+    };
+    let (min, max) = (grown(from.min), grown(from.max));
+    if max > WIDTH_MAX {
+        return Err(Refusal::error(
+            "G0601",
+            format!("cannot widen `{name}` to {max}: more units than any machine holds"),
+            format!("the largest width is {WIDTH_MAX}"),
+        )
+        .at(argument)
+        .here("too many"));
+    }
+    if min <= from.min as u64 {
+        return Ok(None);
+    }
+    let to_usize = |n: u64| usize::try_from(n).expect("checked against WIDTH_MAX");
+    Ok(Some(Width { min: to_usize(min), max: to_usize(max) }))
+}
+
+/// G0201 when no axis of the target grows.
+fn nothing_to_do(args: &Args, target: &Target, axes: &[(AxisId, String)], before: &Architecture) -> Refusal {
+    let what = written(target);
+    let argument = if args.has("to") { "to" } else { "by" };
+    let (axis, name) = &axes[0];
+    let width = before.width(*axis);
+    match (args.integer("to"), args.factor("by"), axes) {
+        (Some(to), _, [_]) => {
+            let smaller = (width.min as u64) > to;
+            Refusal::error(
+                "G0201",
+                format!("cannot widen `{what}` to {to}: it is already {width} wide here"),
+                if smaller && to > 0 {
+                    format!("use `narrow {what} to {to}` to prune, or a size above {}", width.max)
+                } else {
+                    format!("use a size above {}", width.max)
+                },
+            )
+            .here(if smaller { format!("smaller than {width}") } else { "the width that it has".into() })
+        }
+        (Some(to), ..) => {
+            let largest = axes.iter().map(|(axis, _)| before.width(*axis).max).max().unwrap_or(0);
+            Refusal::error(
+                "G0201",
+                format!("cannot widen `{what}` to {to}: every layer in it is already at least that wide here"),
+                format!("use a size above {largest} to widen all of them"),
+            )
+            .here("no layer grows")
+        }
+        (None, Some(factor), _) => Refusal::error(
+            "G0201",
+            format!("widening `{what}` by {factor}x adds no unit"),
+            if factor < 1.0 {
+                format!("use `narrow {what} to N` to prune")
+            } else {
+                "use a larger factor, such as `2x`".into()
+            },
+        )
+        .here("no layer grows"),
+        (None, None, _) => Refusal::error("G0201", format!("widening `{what}` by 0 adds no unit"), "use 1 or more")
+            .here("no layer grows"),
+    }
+    .at(argument)
+    .cause(name.clone())
+}
+
+/// G0207 when the fresh units of an axis would stay without effect or all alike forever.
+fn can_learn(
+    manner: &Manner,
+    args: &Args,
+    axis: AxisId,
+    name: &str,
+    before: &Architecture,
+    warnings: &mut Vec<Refusal>,
+) -> Result<(), Refusal> {
+    let surely_frozen = |layer: &Layer| layer.frozen && layer.presence == Presence::Certain;
+    let readers: Vec<&Layer> = weight_readers(axis, before).collect();
+    let writers: Vec<&Layer> = weight_writers(axis, before).collect();
+    let eps_or_target = if args.has("eps") { "eps" } else { "target" };
+    let drawn = matches!(manner.method, Method::Pad | Method::Random | Method::Mirror);
+    let silent_out =
+        drawn && (manner.eps == 0.0 || readers.iter().all(|layer| layer.settings.init == Some(Init::Zero)));
+    let silent_in =
+        drawn && (manner.fan_in == 0.0 || writers.iter().all(|layer| layer.settings.init == Some(Init::Zero)));
+    let fan_in_or_target = if args.has("fan_in") { "fan_in" } else { "target" };
+    if silent_out && silent_in {
+        return Err(Refusal::error(
+            "G0207",
+            format!("fresh units of `{name}` can never learn: their incoming and their outgoing weights are both 0"),
+            "give `fan_in` or `eps` a value above 0, such as `eps 1e-3`",
+        )
+        .at(fan_in_or_target)
+        .here("both sides are 0"));
+    }
+    if silent_in && writers.iter().all(|layer| layer.settings.activation == Activation::Relu) {
+        return Err(Refusal::error(
+            "G0207",
+            format!("fresh units of `{name}` can never learn: relu gives 0 at 0, and its slope there is 0 too"),
+            "give `fan_in` a value above 0; to keep the function, leave `eps` at 0 instead",
+        )
+        .at(fan_in_or_target)
+        .here("dead units"));
+    }
+    let frozen_readers = !readers.is_empty() && readers.iter().all(|layer| surely_frozen(layer));
+    if silent_out && frozen_readers {
+        let reader = &readers[0].name;
+        return Err(Refusal::error(
+            "G0207",
+            format!("fresh units of `{name}` can never learn: `{reader}`, which reads them, is frozen, and its weights for them are 0"),
+            format!("`unfreeze {reader}` first, or give them a voice with `eps 1e-2`"),
+        )
+        .at(eps_or_target)
+        .here("read by a frozen layer")
+        .cause(reader.clone()));
+    }
+    if frozen_readers && writers.iter().all(|layer| surely_frozen(layer)) {
+        warnings.push(
+            Refusal::warning(
+                "G0207",
+                format!("fresh units of `{name}` do not learn while both sides of them are frozen"),
+                format!("`unfreeze {name}` or `unfreeze {}` later", readers[0].name),
+            )
+            .at("target")
+            .cause(name),
+        );
+    }
+    Ok(())
+}
+
+/// `widen c1 kernel to 5`
+fn widen_kernel(args: &Args, target: &Target, before: &Architecture) -> Result<Plan, Refusal> {
+    for name in ["method", "eps", "fan_in"] {
+        if args.has(name) {
+            return Err(bad_value(
+                name,
+                format!("`{name}` says nothing about a kernel: what is added to it is 0"),
+                format!("leave `{name}` out"),
+            ));
+        }
+    }
+    let mut after = before.clone();
+    let mut changes = Vec::new();
+    let mut details = Vec::new();
+    let to = args.integer("kernel").unwrap_or(1);
+    let warnings = maybe_absent(selected(target, before)?, "target");
+    for layer in selected(target, before)? {
+        let settings = &layer.settings;
+        let refuse = |code, message: String, help: &str| Err(Refusal::error(code, message, help).at("kernel"));
+        if layer.kind.doc().word != "conv" {
+            if matches!(target, Target::One(_)) {
+                return refuse(
+                    "G0301",
+                    format!("`{}` has no kernel: it is no convolution", layer.name),
+                    "name a `conv` layer",
+                );
+            }
+            continue;
+        }
+        if to <= settings.kernel as u64 {
+            return refuse(
+                "G0201",
+                format!(
+                    "cannot widen the kernel of `{}` to {to}: it is already {} wide here",
+                    layer.name, settings.kernel
+                ),
+                "use a larger odd size",
+            )
+            .map_err(|refusal| refusal.cause(layer.name.clone()));
+        }
+        if to > 1 << 16 || to % 2 == 0 || settings.kernel % 2 == 0 || settings.padding == Padding::Valid {
+            return refuse(
+                "G0301",
+                format!("the kernel of `{}` cannot grow from {} to {to}", layer.name, settings.kernel),
+                "a kernel grows around its middle: odd sizes, with `pad same`",
+            );
+        }
+        let changed = after.layer_mut(&layer.name).expect("it stands in the architecture that was cloned");
+        changed.settings.kernel = to as usize;
+        changes.push(Change::Kernel { layer: layer.name.clone() });
+        details.push(format!("{} kernel {} → {to}", layer.name, settings.kernel));
+    }
+    if changes.is_empty() {
+        return Err(Refusal::error(
+            "G0301",
+            format!("`{}` holds no convolution", written(target)),
+            "name a `conv` layer",
+        )
+        .at("target"));
+    }
+    affordable(&after, "kernel")?;
+    let promise = (Promise::Rounding, "the rings that are added to the kernel are 0");
+    let summary = Summary { action: "widen", target: written(target), method: "", detail: details.join(", ") };
+    Ok(Plan { lr: lr_policy(args), warnings, ..plan(after, changes, promise, summary) })
+}

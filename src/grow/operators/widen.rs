@@ -98,7 +98,7 @@ impl Operator for Widen {
                 skipped.push((*axis, name));
                 continue;
             };
-            if to.min == to.max && from.max >= to.min && from.min < to.min || to.max > to.min && from.max == to.max {
+            if args.integer("to").is_some_and(|to| from.max as u64 >= to) {
                 warnings.push(
                     Refusal::warning(
                         "G0201",
@@ -466,7 +466,11 @@ fn widen_kernel(args: &Args, target: &Target, before: &Architecture) -> Result<P
             )
             .map_err(|refusal| refusal.cause(layer.name.clone()));
         }
-        if to > 1 << 16 || to % 2 == 0 || settings.kernel % 2 == 0 || settings.padding == Padding::Valid {
+        if to > 1 << 16
+            || to.is_multiple_of(2)
+            || settings.kernel.is_multiple_of(2)
+            || settings.padding == Padding::Valid
+        {
             return refuse(
                 "G0301",
                 format!("the kernel of `{}` cannot grow from {} to {to}", layer.name, settings.kernel),

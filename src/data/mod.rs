@@ -7,6 +7,8 @@
 
 mod load;
 mod part;
+mod place;
+mod read;
 mod scaling;
 mod sources;
 mod split;

@@ -48,6 +48,29 @@ const fn noise(default: &'static str, help: &'static str) -> Arg {
     keyword("noise", &[Kind::Number], default, help)
 }
 
+const TASK: Arg = keyword(
+    "task",
+    &[Kind::Word(tasks)],
+    "by the target's values",
+    "whether the target is a class or a number, where the values alone do not tell",
+);
+
+fn tasks() -> Vec<&'static str> {
+    vec!["classification", "regression"]
+}
+
+/// As many classes as the largest public sets have, with room; a label beyond is a mistake in the file.
+const CLASSES_MAX: usize = 100_000;
+
+fn one_class(message: String) -> Refusal {
+    Refusal::error("G0713", message, "there is nothing to tell apart; name a target with at least two classes")
+}
+
+/// The refusal of a reader, which knows no arguments, with the argument at fault.
+fn blame(refusal: Refusal, argument: &'static str) -> Refusal {
+    if refusal.argument.is_some() { refusal } else { refusal.at(argument) }
+}
+
 /// One gigabyte of f32: enough for any generated task, and a slip of the finger stays harmless.
 const GENERATED_VALUES_MAX: u64 = 250_000_000;
 

@@ -1,10 +1,15 @@
 //! `data mnist`, `data fashion_mnist`, `data cifar10`: published files by their usual name.
 
 use super::*;
+use crate::data::place::{Found, Wanted};
+use std::path::Path;
 
-/// A published data set that the user has on the disk.
+/// A published data set that the user has on the disk: `--data WORD=DIR` or `$GROWRUN_DATA/WORD`.
 pub struct Published {
     doc: &'static Doc,
+    /// The files, their checksums where they are known, and where they are published.
+    files: &'static str,
+    runs: bool,
 }
 
 pub static MNIST: Published = Published {
@@ -16,6 +21,12 @@ pub static MNIST: Published = Published {
         example: "data mnist { batch 128 }",
         source: "LeCun, Cortes and Burges 1998, the MNIST database",
     },
+    files: "train-images-idx3-ubyte (md5 6bbc9ace898e44ae57da46a324031adb), \
+            train-labels-idx1-ubyte (a25bea736e30d166cdddb491f175f624), \
+            t10k-images-idx3-ubyte (2646ac647ad5339dbf082846283269ea) and \
+            t10k-labels-idx1-ubyte (27ae3e4e09519cfbb04c329615203637), plain or .gz (checksums are of the plain \
+            files), published at http://yann.lecun.com/exdb/mnist/",
+    runs: true,
 };
 
 pub static FASHION_MNIST: Published = Published {
@@ -27,6 +38,9 @@ pub static FASHION_MNIST: Published = Published {
         example: "data fashion_mnist { batch 128 }",
         source: "Xiao, Rasul and Vollgraf 2017, Fashion-MNIST",
     },
+    files: "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, \
+            plain or .gz, published with their checksums at https://github.com/zalandoresearch/fashion-mnist",
+    runs: true,
 };
 
 pub static CIFAR10: Published = Published {
@@ -38,18 +52,64 @@ pub static CIFAR10: Published = Published {
         example: "data cifar10 { batch 128 }",
         source: "Krizhevsky 2009, Learning multiple layers of features from tiny images",
     },
+    files: "",
+    runs: false,
 };
+
+impl Published {
+    fn folder(&self, place: &Place) -> Result<Found, Refusal> {
+        let word = self.doc.word;
+        if !self.runs {
+            return Err(images::not_yet(self.doc));
+        }
+        if place.named.contains_key(word) {
+            return place.find(word, "path", Wanted::Folder).map_err(|refusal| match refusal.code {
+                "G0701" => self.missing(),
+                _ => refusal,
+            });
+        }
+        let Some(root) = place.world.variable("GROWRUN_DATA") else { return Err(self.missing()) };
+        let found = Found::named_by_user(Path::new(&root).join(word));
+        match place.world.entry(&found.path) {
+            Ok(Some(crate::base::world::Entry::Folder)) => Ok(found),
+            _ => Err(self.missing()),
+        }
+    }
+
+    fn missing(&self) -> Refusal {
+        let word = self.doc.word;
+        let message = format!("the files of `{word}` are not on this machine, or not where they are looked for");
+        let help = format!(
+            "put them into a folder and run with `--data {word}=FOLDER`, or into `$GROWRUN_DATA/{word}`: {}",
+            self.files
+        );
+        Refusal::error("G0729", message, help).here("looked up by `--data` and `$GROWRUN_DATA`")
+    }
+
+    /// A folder without the right files is a missing data set too.
+    fn within(&self, refusal: Refusal) -> Refusal {
+        let refusal = if refusal.code == "G0701" { self.missing() } else { refusal };
+        // The source has no path to point at.
+        Refusal { argument: None, ..refusal }
+    }
+}
 
 impl Source for Published {
     fn doc(&self) -> &'static Doc {
         self.doc
     }
 
-    fn header(&self, _args: &Args, _place: &Place) -> Result<Header, Refusal> {
-        Err(images::not_yet(self.doc))
+    fn header(&self, _args: &Args, place: &Place) -> Result<Header, Refusal> {
+        let found = self.folder(place).map_err(|refusal| self.within(refusal))?;
+        idx::header(&found, "path", place).map_err(|refusal| self.within(refusal))
     }
 
-    fn read(&self, _args: &Args, _place: &Place) -> Result<Raw, Refusal> {
-        Err(images::not_yet(self.doc))
+    fn read(&self, _args: &Args, place: &Place) -> Result<Raw, Refusal> {
+        let found = self.folder(place).map_err(|refusal| self.within(refusal))?;
+        idx::read(&found, "path", place).map_err(|refusal| self.within(refusal))
+    }
+
+    fn runs(&self) -> bool {
+        self.runs
     }
 }

@@ -1,0 +1,194 @@
+//! Where a path of a schedule leads.
+//!
+//! A stranger's file may read what lies beneath its own folder and what the user named with
+//! `--data NAME=PATH`, nothing else; links that lead out are followed only to be refused.
+
+use super::Place;
+use crate::base::world::Entry;
+use crate::base::{Error, Refusal};
+use std::path::{Component, Path, PathBuf};
+
+/// What must lie at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    File,
+    Folder,
+}
+
+/// A file or folder that was found and may be read.
+pub(super) struct Found {
+    pub path: PathBuf,
+    /// Everything read must lie in here; `None` for what the user named with `--data`.
+    bounds: Option<PathBuf>,
+}
+
+impl Found {
+    /// What the user, not the schedule, named; nothing bounds it.
+    pub(super) fn named_by_user(path: PathBuf) -> Found {
+        Found { path, bounds: None }
+    }
+}
+
+impl Place<'_> {
+    /// The file or folder that `text`, the value of `argument`, stands for.
+    pub(super) fn find(&self, text: &str, argument: &'static str, wanted: Wanted) -> Result<Found, Refusal> {
+        let found = match self.named.get(text) {
+            Some(path) => Found::named_by_user(path.clone()),
+            None => {
+                if leads_out(Path::new(text)) {
+                    return Err(out_of_bounds(text, argument));
+                }
+                let bounds = self.world.canonical(self.folder).map_err(|error| unreadable(&error, argument))?;
+                Found { path: self.folder.join(text), bounds: Some(bounds) }
+            }
+        };
+        match self.entry(&found.path, argument)? {
+            None => Err(self.missing(text, &found.path, argument)),
+            Some(Entry::Folder) if wanted == Wanted::File => Err(Refusal::error(
+                "G0702",
+                format!("`{text}` is a folder, not a file"),
+                "name the file inside it; a folder of IDX files is read by `data idx`",
+            )
+            .at(argument)
+            .here("a folder")),
+            Some(Entry::File { .. }) if wanted == Wanted::Folder => Err(Refusal::error(
+                "G0702",
+                format!("`{text}` is a file, not a folder"),
+                "name the folder that holds it",
+            )
+            .at(argument)
+            .here("a file")),
+            Some(_) => {
+                self.inside(&found.path, found.bounds.as_deref(), text, argument)?;
+                Ok(found)
+            }
+        }
+    }
+
+    /// A file in a folder that was found, or `None` when it is not there.
+    pub(super) fn within(
+        &self,
+        folder: &Found,
+        name: &str,
+        argument: &'static str,
+    ) -> Result<Option<PathBuf>, Refusal> {
+        let path = folder.path.join(name);
+        match self.entry(&path, argument)? {
+            Some(Entry::File { .. }) => {
+                self.inside(&path, folder.bounds.as_deref(), name, argument)?;
+                Ok(Some(path))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The whole file.
+    pub(super) fn bytes(&self, path: &Path, argument: &'static str) -> Result<Vec<u8>, Refusal> {
+        let limit = self.budget();
+        self.world.read(path, limit).map_err(|error| match error.code {
+            "G0802" => too_large(&shown(path), limit).at(argument),
+            _ => unreadable(&error, argument),
+        })
+    }
+
+    /// The first bytes of a file.
+    pub(super) fn start(&self, path: &Path, bytes: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
+        self.world.read_start(path, bytes).map_err(|error| unreadable(&error, argument))
+    }
+
+    /// Bytes that a file may hold, packed or unpacked: 80 % of the memory that is free.
+    pub(super) fn budget(&self) -> u64 {
+        // Where the system does not tell, what a small machine has.
+        self.world.host().memory_free.map_or(4 << 30, |free| free / 5 * 4)
+    }
+
+    fn entry(&self, path: &Path, argument: &'static str) -> Result<Option<Entry>, Refusal> {
+        self.world.entry(path).map_err(|error| unreadable(&error, argument))
+    }
+
+    fn inside(&self, path: &Path, bounds: Option<&Path>, text: &str, argument: &'static str) -> Result<(), Refusal> {
+        let Some(bounds) = bounds else { return Ok(()) };
+        let real = self.world.canonical(path).map_err(|error| unreadable(&error, argument))?;
+        if real.starts_with(bounds) { Ok(()) } else { Err(out_of_bounds(text, argument)) }
+    }
+
+    fn missing(&self, text: &str, path: &Path, argument: &'static str) -> Refusal {
+        let neighbours = path.parent().and_then(|folder| self.world.list(folder).ok()).unwrap_or_default();
+        let names = neighbours.iter().map(String::as_str).chain(self.named.keys().map(String::as_str));
+        let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let help = match nearest(&wanted, names) {
+            Some(near) => format!("did you mean `{near}`? paths begin at the folder of the schedule"),
+            None if self.named.contains_key(text) => "check the path after `--data`".into(),
+            None => "check the name; paths begin at the folder of the schedule, others are named by `--data NAME=PATH`"
+                .into(),
+        };
+        Refusal::error("G0701", format!("there is no `{}`", shown(path)), help).at(argument).here("not there")
+    }
+}
+
+/// Whether the words of a path alone lead out of the folder it begins at.
+fn leads_out(path: &Path) -> bool {
+    let mut depth = 0i64;
+    path.components().any(|component| {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth -= 1,
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => depth = i64::MIN / 2,
+        }
+        depth < 0
+    })
+}
+
+fn out_of_bounds(text: &str, argument: &'static str) -> Refusal {
+    Refusal::error(
+        "G0704",
+        format!("`{text}` leads out of the schedule's folder"),
+        "use `--data NAME=PATH` on the command line and write NAME here",
+    )
+    .at(argument)
+    .here("outside")
+}
+
+/// A world that failed, said as the data floor says things.
+fn unreadable(error: &Error, argument: &'static str) -> Refusal {
+    let help = if error.help.is_empty() { "check the file and its folder" } else { &error.help };
+    Refusal::error("G0703", error.to_string(), help).at(argument)
+}
+
+pub(super) fn too_large(name: &str, limit: u64) -> Refusal {
+    Refusal::error(
+        "G0705",
+        format!("`{name}` holds more than {limit} bytes, which is what this machine can spare"),
+        "use a smaller file, or free some memory",
+    )
+}
+
+/// A path as messages show it.
+pub(super) fn shown(path: &Path) -> String {
+    path.strip_prefix("./").unwrap_or(path).display().to_string()
+}
+
+/// The name most like `wanted`, if any is like it.
+pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (strsim::normalized_damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_that_climb_above_the_folder_lead_out() {
+        for inside in ["a.csv", "./a.csv", "b/a.csv", "b/../a.csv", "b/./c/../../a.csv", ""] {
+            assert!(!leads_out(Path::new(inside)), "{inside}");
+        }
+        for outside in ["../a.csv", "/etc/passwd", "b/../../a.csv", "..", "./../b/a.csv"] {
+            assert!(leads_out(Path::new(outside)), "{outside}");
+        }
+    }
+}

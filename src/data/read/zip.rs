@@ -1,0 +1,129 @@
+//! Just enough zip for npz: stored or deflated entries, found through the central directory.
+//!
+//! By hand, because the usual crate brings three C compressors along that NumPy never uses.
+
+use crate::base::Refusal;
+use crate::data::place::too_large;
+use std::io::Read;
+
+/// A file inside an archive, still packed.
+pub struct Entry<'a> {
+    pub name: String,
+    packed: &'a [u8],
+    method: u16,
+    /// Bytes once unpacked.
+    size: u64,
+    crc: u32,
+}
+
+const END_SIGNATURE: u32 = 0x0605_4B50;
+const DIRECTORY_SIGNATURE: u32 = 0x0201_4B50;
+const LOCAL_SIGNATURE: u32 = 0x0403_4B50;
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+/// An npz has a handful of arrays; this many are read before a directory counts as nonsense.
+const ENTRIES_MAX: u16 = 4096;
+
+/// The entries in the order of the directory.
+pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusal> {
+    let broken = |what: &str| broken(name, what);
+    if bytes.is_empty() {
+        return Err(Refusal::error("G0708", format!("`{name}` is empty"), "save the archive again"));
+    }
+    // The end record is 22 bytes and a comment of at most 65,535.
+    let last = bytes.len().checked_sub(22).ok_or_else(|| broken("it is too short for a zip archive"))?;
+    let end = (last.saturating_sub(0xFFFF)..=last)
+        .rev()
+        .find(|&at| u32_at(bytes, at) == Some(END_SIGNATURE))
+        .ok_or_else(|| broken("it has no directory of a zip archive"))?;
+    let cut = || broken("its directory is cut off");
+    let count = u16_at(bytes, end + 10).ok_or_else(cut)?;
+    let mut at = u32_at(bytes, end + 16).ok_or_else(cut)? as usize;
+    if count > ENTRIES_MAX {
+        return Err(broken(&format!("it declares {count} entries; at most {ENTRIES_MAX} are read")));
+    }
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        if u32_at(bytes, at) != Some(DIRECTORY_SIGNATURE) {
+            return Err(broken("its directory does not lie where it says"));
+        }
+        let short = |offset: usize| u16_at(bytes, at + offset).ok_or_else(cut);
+        let long = |offset: usize| u32_at(bytes, at + offset).ok_or_else(cut);
+        let (flags, method, crc) = (short(8)?, short(10)?, long(16)?);
+        let (packed_size, size, local) = (long(20)?, long(24)?, long(42)?);
+        let (name_length, extra, comment) = (short(28)?, short(30)?, short(32)?);
+        let entry = slice(bytes, at + 46, usize::from(name_length)).ok_or_else(cut)?;
+        let entry = String::from_utf8_lossy(entry).into_owned();
+        if flags & 1 != 0 {
+            return Err(broken(&format!("its entry `{entry}` is encrypted")));
+        }
+        if method != STORED && method != DEFLATED {
+            return Err(broken(&format!("its entry `{entry}` is packed by method {method}; only deflate is read")));
+        }
+        if [packed_size, size, local].contains(&u32::MAX) {
+            return Err(broken(&format!("its entry `{entry}` is larger than 4 GiB, which is not read")));
+        }
+        let local = local as usize;
+        if u32_at(bytes, local) != Some(LOCAL_SIGNATURE) {
+            return Err(broken(&format!("its entry `{entry}` does not lie where the directory says")));
+        }
+        let skip = u16_at(bytes, local + 26).zip(u16_at(bytes, local + 28)).ok_or_else(cut)?;
+        let start = local + 30 + usize::from(skip.0) + usize::from(skip.1);
+        let packed = slice(bytes, start, packed_size as usize)
+            .ok_or_else(|| broken(&format!("its entry `{entry}` is cut off")))?;
+        entries.push(Entry { name: entry, packed, method, size: u64::from(size), crc });
+        at += 46 + usize::from(name_length) + usize::from(extra) + usize::from(comment);
+    }
+    Ok(entries)
+}
+
+impl Entry<'_> {
+    /// All its bytes, checked against their size and checksum.
+    pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
+        if self.size > limit {
+            return Err(too_large(&format!("{name}/{}", self.name), limit));
+        }
+        let out = self.start(name, self.size.saturating_add(1))?;
+        if out.len() as u64 != self.size {
+            let what = format!("its entry `{}` does not unpack to the {} bytes it declares", self.name, self.size);
+            return Err(broken(name, &what));
+        }
+        let mut crc = flate2::Crc::new();
+        crc.update(&out);
+        if crc.sum() != self.crc {
+            return Err(broken(name, &format!("its entry `{}` does not have its checksum", self.name)));
+        }
+        Ok(out)
+    }
+
+    /// At most the first `bytes` of it, unchecked.
+    pub fn start(&self, name: &str, bytes: u64) -> Result<Vec<u8>, Refusal> {
+        let mut out = Vec::new();
+        let read = match self.method {
+            STORED => self.packed.take(bytes).read_to_end(&mut out),
+            _ => flate2::read::DeflateDecoder::new(self.packed).take(bytes).read_to_end(&mut out),
+        };
+        read.map_err(|error| broken(name, &format!("its entry `{}` does not unpack: {error}", self.name)))?;
+        Ok(out)
+    }
+}
+
+fn broken(name: &str, what: &str) -> Refusal {
+    Refusal::error(
+        "G0718",
+        format!("`{name}` is no npz archive that can be read: {what}"),
+        "save it again with NumPy's `savez` or `savez_compressed`",
+    )
+}
+
+fn slice(bytes: &[u8], at: usize, length: usize) -> Option<&[u8]> {
+    bytes.get(at..at.checked_add(length)?)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    slice(bytes, at, 2).map(|two| u16::from_le_bytes([two[0], two[1]]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    slice(bytes, at, 4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+}

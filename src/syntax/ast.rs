@@ -96,7 +96,7 @@ pub struct Sweep {
 /// The smallest piece of a phrase.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Atom {
-    /// `relu`, `h2`: letters, digits and `_`, not beginning with a digit.
+    /// `relu`, `h2`: letters, digits and `_`, not beginning with a digit; dots join a tensor's name, `h1.weight`.
     Word(String),
     /// `"…"`, without its quotes.
     Text(String),

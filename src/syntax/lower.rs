@@ -1,0 +1,633 @@
+//! The parse tree to [`Statement`]s, by rule and never by position, with every mistake on the way.
+
+use super::ast::*;
+use super::atoms::{self, Piece};
+use super::grammar::Rule;
+use super::malformed;
+use super::scan::STATEMENTS;
+use super::suggest::nearest;
+use crate::base::{Diagnostic, Span, Spanned};
+use pest::iterators::Pair;
+
+/// What stands outside of blocks, in source order.
+#[derive(Debug)]
+pub enum Statement {
+    Version(Spanned<Atom>),
+    Experiment(Spanned<String>),
+    Seed(Spanned<Atom>),
+    Let(Let),
+    Include { path: Spanned<String> },
+    Section(Section),
+    Event(Event),
+    Arm(Arm),
+    Sweep(Sweep),
+    Compare(Phrase),
+}
+
+pub struct Lower<'a> {
+    /// The text as the grammar saw it: of the same length as the user's, what was reported covered.
+    cover: &'a str,
+    file: u16,
+    pub found: Vec<Diagnostic>,
+}
+
+type Tree<'a> = Pair<'a, Rule>;
+
+impl<'a> Lower<'a> {
+    pub fn new(cover: &'a str, file: u16, found: Vec<Diagnostic>) -> Lower<'a> {
+        Lower { cover, file, found }
+    }
+
+    /// All statements of the tree of a file.
+    pub fn file(&mut self, tree: Tree<'_>) -> Vec<Statement> {
+        let mut statements: Vec<Statement> = Vec::new();
+        for pair in tree.into_inner() {
+            if pair.as_rule() == Rule::loose {
+                self.loose(pair, statements.last_mut());
+                continue;
+            }
+            statements.extend(self.statement(pair));
+        }
+        statements
+    }
+
+    fn span(&self, pair: &Tree<'_>) -> Span {
+        let span = pair.as_span();
+        Span::new(self.file, span.start(), span.end())
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if self.found.len() <= super::MISTAKES {
+            self.found.push(diagnostic);
+        }
+    }
+
+    fn statement(&mut self, pair: Tree<'_>) -> Option<Statement> {
+        match pair.as_rule() {
+            Rule::event => self.event(pair).map(Statement::Event),
+            Rule::let_ => self.assignment(pair).map(Statement::Let),
+            Rule::include => {
+                let text = pair.into_inner().find(|p| p.as_rule() == Rule::text)?;
+                let span = self.span(&text);
+                Some(Statement::Include { path: Spanned::new(unquoted(text.as_str()), span) })
+            }
+            Rule::arm => self.arm(pair).map(Statement::Arm),
+            Rule::sweep => Some(Statement::Sweep(self.sweep(pair))),
+            Rule::compare => Some(Statement::Compare(self.compare(pair))),
+            Rule::setting | Rule::section => self.keyword(pair),
+            Rule::other => self.other(pair),
+            // `EOI`.
+            _ => None,
+        }
+    }
+
+    // ── Sections and settings ──
+
+    fn keyword(&mut self, pair: Tree<'_>) -> Option<Statement> {
+        let span = self.span(&pair);
+        let mut keyword = None;
+        let mut head = Vec::new();
+        let mut body = None;
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::setting_word | Rule::section_word => keyword = Some(self.word(&inner)),
+                Rule::body => body = Some(self.body(inner)),
+                _ => head.extend(self.atom(&inner)),
+            }
+        }
+        self.by_keyword(keyword?, head, body, span)
+    }
+
+    /// Sections and settings differ in their first word only, so a corrected one goes this way too.
+    fn by_keyword(
+        &mut self,
+        keyword: Spanned<String>,
+        mut head: Vec<Spanned<Atom>>,
+        body: Option<Vec<Phrase>>,
+        span: Span,
+    ) -> Option<Statement> {
+        let wanted = match keyword.as_str() {
+            "data" | "model" | "train" => {
+                return Some(Statement::Section(Section { keyword, head, body: body.unwrap_or_default(), span }));
+            }
+            "grow" => "the version of the language: `grow 1`",
+            "seed" => "a whole number: `seed 7`",
+            _ => "a title in quotes: `experiment \"first growth\"`",
+        };
+        let word = keyword.node.as_str();
+        if head.iter().any(|atom| atom.node == Atom::Bad) {
+            return None;
+        }
+        let fits = |atom: &Atom| match word {
+            "experiment" => matches!(atom, Atom::Text(_) | Atom::Word(_)),
+            "seed" => matches!(atom, Atom::Number { integer: Some(_), .. } | Atom::Variable(_)),
+            _ => matches!(atom, Atom::Number { .. }),
+        };
+        match head.as_slice() {
+            [one] if fits(&one.node) => {}
+            [] => {
+                self.report(
+                    Diagnostic::error("G0001", keyword.span, format!("`{word}` needs {wanted}"))
+                        .here("nothing follows"),
+                );
+                return None;
+            }
+            [first, rest @ ..] => {
+                let (at, what) = match rest.first() {
+                    Some(extra) if fits(&first.node) => (extra.span, format!("`{word}` takes one value")),
+                    _ => (first.span, format!("`{word}` needs {wanted}")),
+                };
+                self.report(Diagnostic::error("G0001", at, what).here("not this").help(format!("write {wanted}")));
+                return None;
+            }
+        }
+        let value = head.remove(0);
+        Some(match (word, value.node) {
+            ("experiment", Atom::Text(title) | Atom::Word(title)) => {
+                Statement::Experiment(Spanned::new(title, value.span))
+            }
+            ("seed", node) => Statement::Seed(Spanned::new(node, value.span)),
+            (_, node) => Statement::Version(Spanned::new(node, value.span)),
+        })
+    }
+
+    fn body(&mut self, pair: Tree<'_>) -> Vec<Phrase> {
+        let mut phrases: Vec<Phrase> = Vec::new();
+        for inner in pair.into_inner() {
+            if matches!(inner.as_rule(), Rule::phrase | Rule::leaf) {
+                phrases.extend(self.phrase(inner));
+                continue;
+            }
+            let span = self.span(&inner);
+            self.loose_block(span);
+            // `r1 residual` and its block on the next line: the mistake is the line only.
+            let block = self.body(inner);
+            if let Some(last) = phrases.last_mut().filter(|last| last.block.is_none() && self.adjacent(last.span, span))
+            {
+                last.block = Some(block);
+            }
+        }
+        phrases
+    }
+
+    /// A phrase with its block, when it has one. `None` when nothing of it could be used.
+    fn phrase(&mut self, pair: Tree<'_>) -> Option<Phrase> {
+        let span = self.span(&pair);
+        let mut atoms = Vec::new();
+        let mut block = None;
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::inner | Rule::body => block = Some(self.body(inner)),
+                _ => atoms.extend(self.atom(&inner)),
+            }
+        }
+        (!atoms.is_empty()).then_some(Phrase { atoms, block, span })
+    }
+
+    /// A block that opens on a line of its own. It still belongs to the section above it.
+    fn loose(&mut self, pair: Tree<'_>, above: Option<&mut Statement>) {
+        let span = self.span(&pair);
+        self.loose_block(span);
+        let Some(block) = pair.into_inner().next() else { return };
+        let block = self.body(block);
+        if let Some(Statement::Section(section)) = above
+            && section.body.is_empty()
+            && self.adjacent(section.span, span)
+        {
+            section.body = block;
+            section.span = section.span.to(span);
+        }
+    }
+
+    fn loose_block(&mut self, span: Span) {
+        self.report(
+            Diagnostic::error("G0012", Span { end: span.start + 1, ..span }, "this block belongs to no statement")
+                .here("begins a line or follows a whole statement")
+                .help("a `{` stands on the line of the statement that it opens: `model {`"),
+        );
+    }
+
+    /// Nothing but blanks lies between the two.
+    fn adjacent(&self, before: Span, after: Span) -> bool {
+        self.cover[before.end as usize..after.start as usize].trim().is_empty()
+    }
+
+    // ── Lets, sweeps, comparisons, arms ──
+
+    fn assignment(&mut self, pair: Tree<'_>) -> Option<Let> {
+        let span = self.span(&pair);
+        let mut name = None;
+        let mut value = Vec::new();
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::name => name = Some(self.word(&inner)),
+                Rule::literal => {
+                    for piece in inner.into_inner() {
+                        value.extend(self.atom(&piece));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let name = name?;
+        if let Some(error) = super::resolve::literal_mistake(&name.node, &value) {
+            self.report(error);
+            // The name exists; its value stays silent wherever it is used.
+            let place = value.first().map_or(name.span, |first| first.span);
+            value = vec![Spanned::new(Atom::Bad, place)];
+        }
+        if value.is_empty() {
+            return None;
+        }
+        Some(Let { name, value, span })
+    }
+
+    /// The atoms of a value that stands alone.
+    pub fn literal(&mut self, pair: Tree<'_>) -> Vec<Spanned<Atom>> {
+        let pieces: Vec<Tree<'_>> = pair.into_inner().flat_map(|literal| literal.into_inner()).collect();
+        pieces.iter().filter_map(|piece| self.atom(piece)).collect()
+    }
+
+    fn sweep(&mut self, pair: Tree<'_>) -> Sweep {
+        let span = self.span(&pair);
+        let mut name = Spanned::new(String::new(), span);
+        let mut values = Vec::new();
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::name => name = self.word(&inner),
+                Rule::list => {
+                    for piece in inner.into_inner().flat_map(|item| item.into_inner()) {
+                        values.extend(self.value_or_atom(piece));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let variables: Vec<Span> =
+            values.iter().filter(|v| matches!(v.node, Atom::Variable(_))).map(|v| v.span).collect();
+        for place in variables {
+            self.report(
+                Diagnostic::error("G0014", place, "a sweep's value cannot be another name")
+                    .here("a name")
+                    .help("write the value itself"),
+            );
+        }
+        Sweep { name, values, span }
+    }
+
+    /// `compare grown, small by val_accuracy`: the commas are for the reader only.
+    fn compare(&mut self, pair: Tree<'_>) -> Phrase {
+        let span = self.span(&pair);
+        let word = Span { end: span.start + "compare".len() as u32, ..span };
+        let mut atoms = vec![Spanned::new(Atom::Word("compare".into()), word)];
+        for inner in pair.into_inner().filter(|inner| inner.as_rule() != Rule::comma) {
+            atoms.extend(self.atom(&inner));
+        }
+        Phrase { atoms, block: None, span }
+    }
+
+    fn arm(&mut self, pair: Tree<'_>) -> Option<Arm> {
+        let span = self.span(&pair);
+        let (mut name, mut head, mut lets, mut events) = (None, Vec::new(), Vec::new(), Vec::new());
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::name => name = Some(self.word(&inner)),
+                Rule::arm_body => {
+                    for item in inner.into_inner() {
+                        match item.as_rule() {
+                            Rule::event => events.extend(self.event(item)),
+                            Rule::let_ => lets.extend(self.assignment(item)),
+                            Rule::phrase => self.stranger(item, "an arm holds `let` and events only"),
+                            _ => {
+                                let span = self.span(&item);
+                                self.loose_block(span);
+                            }
+                        }
+                    }
+                }
+                _ => head.extend(self.atom(&inner)),
+            }
+        }
+        Some(Arm { name: name?, head, lets, events, span })
+    }
+
+    // ── Events ──
+
+    fn event(&mut self, pair: Tree<'_>) -> Option<Event> {
+        let span = self.span(&pair);
+        let mut trigger = None;
+        let mut actions = Vec::new();
+        let mut written = None;
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::trigger => {
+                    written = Some(inner.as_str().to_string());
+                    trigger = inner.into_inner().next().map(|inner| self.trigger(inner));
+                }
+                Rule::body => actions = self.body(inner),
+                _ => actions.extend(inner.into_inner().filter_map(|phrase| self.phrase(phrase))),
+            }
+        }
+        let mut trigger = trigger??;
+        let written = atoms::short(&written.unwrap_or_default());
+        if let [action] = actions.as_mut_slice() {
+            self.time_before_unit(&mut trigger, action);
+        }
+        for action in &mut actions {
+            if action.block.take().is_some() {
+                self.report(
+                    Diagnostic::error("G0012", action.span, "an action has no block of its own")
+                        .here("a block opens in here")
+                        .help(format!("several actions share one: `{written} {{ widen h1 by 2x; save \"grown\" }}`")),
+                );
+            }
+            if let Some(first) = action.atoms.first()
+                && !matches!(first.node, Atom::Word(_) | Atom::Bad)
+            {
+                self.report(
+                    Diagnostic::error("G0001", first.span, format!("expected an action after `{written}`"))
+                        .here("not an action")
+                        .help(format!("an action begins with a word: `{written} widen h2 to 256`")),
+                );
+                action.atoms[0].node = Atom::Bad;
+            }
+        }
+        Some(Event { trigger, actions, span })
+    }
+
+    /// `at 20 epochs widen …` says the same as `at epoch 20`, but reads as the action `epochs`.
+    fn time_before_unit(&mut self, trigger: &mut Trigger, action: &mut Phrase) {
+        let Some(unit) = action.verb().filter(|verb| trigger.word.node == "at" && is_unit(verb.node)) else { return };
+        let [Spanned { node: Atom::Number { .. } | Atom::Variable(_), span }] = trigger.head.as_slice() else { return };
+        let singular = unit.node.trim_end_matches('s').to_string();
+        let number = &self.cover[span.start as usize..span.end as usize];
+        let error = Diagnostic::error("G0001", span.to(unit.span), "`at` takes a point in time, not a duration")
+            .here("a duration")
+            .help(format!("write `at {singular} {number}`"));
+        trigger.head.insert(0, Spanned::new(Atom::Word(singular), unit.span));
+        self.report(error);
+        action.atoms.remove(0);
+        if let Some(first) = action.atoms.first() {
+            action.span.start = first.span.start;
+        }
+    }
+
+    /// `None` when the time cannot be known; it has been reported then.
+    fn trigger(&mut self, pair: Tree<'_>) -> Option<Trigger> {
+        let span = self.span(&pair);
+        let name = match pair.as_rule() {
+            Rule::at => "at",
+            Rule::every => "every",
+            Rule::during => "during",
+            _ => "when",
+        };
+        let word = Spanned::new(name.to_string(), Span { end: span.start + name.len() as u32, ..span });
+        let mut head = Vec::new();
+        let mut options: Vec<(Spanned<String>, Vec<Spanned<Atom>>)> = Vec::new();
+        let mut known = true;
+        for inner in pair.into_inner() {
+            match inner.as_rule() {
+                Rule::option => known &= self.option(name, inner, &mut options),
+                Rule::point => known &= self.point(name, inner, &mut head),
+                Rule::stretch => known &= self.stretch(inner, &mut head),
+                _ => self.leaves(inner, &mut head),
+            }
+        }
+        known.then_some(Trigger { word, head, options, span })
+    }
+
+    fn option(
+        &mut self,
+        trigger: &str,
+        pair: Tree<'_>,
+        options: &mut Vec<(Spanned<String>, Vec<Spanned<Atom>>)>,
+    ) -> bool {
+        let Some(pair) = pair.into_inner().next() else { return true };
+        let span = self.span(&pair);
+        let (name, length) = match pair.as_rule() {
+            Rule::from => ("from", 4),
+            Rule::until => ("until", 5),
+            Rule::cooldown => ("cooldown", 8),
+            _ => ("at most", pair.as_str().find("most").map_or(2, |at| at + 4)),
+        };
+        let word = Spanned::new(name.to_string(), Span { end: span.start + length as u32, ..span });
+        let allowed: &[&str] = match trigger {
+            "when" => &["from", "until", "at most", "cooldown"],
+            "every" => &["from", "until"],
+            _ => &[],
+        };
+        let earlier = options.iter().find(|(other, _)| other.node == name).map(|(other, _)| other.span);
+        if !allowed.contains(&name) {
+            let owners = if matches!(name, "from" | "until") { "`every` and `when` have" } else { "only `when` has" };
+            self.report(
+                Diagnostic::error("G0001", word.span, format!("`{trigger}` has no `{name}`"))
+                    .here("not here")
+                    .help(format!("{owners} `{name}`")),
+            );
+            return true;
+        }
+        if let Some(earlier) = earlier {
+            self.report(
+                Diagnostic::error("G0006", word.span, format!("`{name}` stands here a second time"))
+                    .here("again")
+                    .label(earlier, "first here"),
+            );
+            return true;
+        }
+        let mut atoms = Vec::new();
+        let mut known = true;
+        for inner in pair.into_inner().filter(|inner| inner.as_rule() != Rule::times) {
+            match inner.as_rule() {
+                Rule::point => known &= self.point(name, inner, &mut atoms),
+                _ => self.leaves(inner, &mut atoms),
+            }
+        }
+        options.push((word, atoms));
+        known
+    }
+
+    /// `epoch 20`, `50%`, `start`; a misspelt word is put right when it is near enough.
+    fn point(&mut self, after: &str, pair: Tree<'_>, head: &mut Vec<Spanned<Atom>>) -> bool {
+        let start = head.len();
+        self.leaves(pair, head);
+        let point = &mut head[start..];
+        let Some(Spanned { node: Atom::Word(word), span }) = point.first() else { return true };
+        let (word, span) = (word.clone(), *span);
+        if is_unit(&word) {
+            point[0].node = Atom::Word(word.trim_end_matches('s').into());
+            return true;
+        }
+        if matches!(word.as_str(), "start" | "end") {
+            return true;
+        }
+        let candidates: &[&str] = if point.len() > 1 { &["epoch", "step"] } else { &["start", "end"] };
+        let meant = nearest(&word, candidates.iter().copied());
+        let error = Diagnostic::error("G0001", span, format!("expected a point in time after `{after}`"))
+            .here(format!("found `{}`", atoms::short(&word)))
+            .help(match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("write `{after} epoch 20`, `step 100`, `50%`, `start` or `end`"),
+            });
+        self.report(error);
+        if let Some(meant) = meant {
+            point[0].node = Atom::Word(meant.into());
+        }
+        meant.is_some()
+    }
+
+    /// `epoch 5..10`
+    fn stretch(&mut self, pair: Tree<'_>, head: &mut Vec<Spanned<Atom>>) -> bool {
+        self.leaves(pair, head);
+        let Some(Spanned { node: Atom::Word(word), span }) = head.first() else { return true };
+        if is_unit(word) {
+            head[0].node = Atom::Word(word.trim_end_matches('s').into());
+            return true;
+        }
+        let meant = nearest(word, ["epoch", "step"]);
+        let error = Diagnostic::error("G0001", *span, "expected a stretch of time after `during`")
+            .here(format!("found `{}`", atoms::short(word)))
+            .help(match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "write `during epoch 5..10`".into(),
+            });
+        self.report(error);
+        if let Some(meant) = meant {
+            head[0].node = Atom::Word(meant.into());
+        }
+        meant.is_some()
+    }
+
+    // ── What could not be read ──
+
+    fn other(&mut self, pair: Tree<'_>) -> Option<Statement> {
+        let span = self.span(&pair);
+        let pieces: Vec<Tree<'_>> = pair.clone().into_inner().collect();
+        let first = pieces.first()?;
+        let word = first.as_str();
+        if first.as_rule() != Rule::word {
+            self.stranger(pair, "a statement begins with a word");
+            return None;
+        }
+        if STATEMENTS.contains(&word) {
+            let slice = &self.cover[span.start as usize..span.end as usize];
+            let error = malformed::explain(word, slice, span);
+            self.spoilt(span, error);
+            return None;
+        }
+        let place = self.span(first);
+        let meant = nearest(word, STATEMENTS.iter().copied());
+        self.report(unknown_statement(word, place, meant));
+        // What the word was meant to be is as good as certain, so the rest is read as that.
+        let meant =
+            meant.filter(|meant| matches!(*meant, "grow" | "experiment" | "seed" | "data" | "model" | "train"))?;
+        let mut head = Vec::new();
+        let mut body = None;
+        for inner in pieces.into_iter().skip(1) {
+            match inner.as_rule() {
+                Rule::body => body = Some(self.body(inner)),
+                _ => head.extend(self.atom(&inner)),
+            }
+        }
+        self.by_keyword(Spanned::new(meant.into(), place), head, body, span)
+    }
+
+    /// A statement that cannot stand where it does.
+    fn stranger(&mut self, pair: Tree<'_>, rule: &'static str) {
+        let span = self.span(&pair);
+        let slice = &self.cover[span.start as usize..span.end as usize];
+        let word: String = slice.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        if matches!(word.as_str(), "at" | "every" | "during" | "when" | "let") {
+            let error = malformed::explain(&word, slice, span);
+            self.spoilt(span, error);
+            return;
+        }
+        let first = pair.into_inner().next();
+        let place = first.as_ref().map_or(span, |first| self.span(first));
+        let shown = atoms::short(&self.cover[place.start as usize..place.end as usize]);
+        self.spoilt(
+            place,
+            Diagnostic::error("G0001", place, format!("a statement cannot begin with `{shown}` here"))
+                .here("not here")
+                .help(rule),
+        );
+    }
+
+    /// Reports a statement that is lost, unless something in it has been reported already.
+    fn spoilt(&mut self, span: Span, error: Diagnostic) {
+        let slice = &self.cover[span.start as usize..span.end as usize];
+        if !slice.contains('\u{1}') {
+            self.report(error);
+        }
+    }
+
+    // ── Pieces ──
+
+    fn word(&self, pair: &Tree<'_>) -> Spanned<String> {
+        Spanned::new(pair.as_str().into(), self.span(pair))
+    }
+
+    fn atom(&mut self, pair: &Tree<'_>) -> Option<Spanned<Atom>> {
+        let span = self.span(pair);
+        match atoms::read(pair.as_rule(), pair.as_str(), span) {
+            Piece::Atom(atom) => Some(Spanned::new(atom, span)),
+            Piece::Bad(error) => {
+                if let Some(error) = error {
+                    self.report(error);
+                }
+                Some(Spanned::new(Atom::Bad, span))
+            }
+            Piece::Stray(error) => {
+                self.report(error);
+                None
+            }
+        }
+    }
+
+    fn value_or_atom(&mut self, pair: Tree<'_>) -> Option<Spanned<Atom>> {
+        match pair.as_rule() {
+            Rule::value => pair.into_inner().next().and_then(|inner| self.atom(&inner)),
+            _ => self.atom(&pair),
+        }
+    }
+
+    /// The atoms of a trigger's part, in order. Its groups are at most three deep.
+    fn leaves(&mut self, pair: Tree<'_>, into: &mut Vec<Spanned<Atom>>) {
+        for leaf in pair.into_inner_leaves() {
+            into.extend(self.atom(&leaf));
+        }
+    }
+}
+
+/// The leaves of a small tree, itself when it has no children.
+trait Leaves<'a> {
+    fn into_inner_leaves(self) -> Vec<Tree<'a>>;
+}
+
+impl<'a> Leaves<'a> for Tree<'a> {
+    fn into_inner_leaves(self) -> Vec<Tree<'a>> {
+        let flat: Vec<Tree<'a>> = self.clone().into_inner().flatten().collect();
+        if flat.is_empty() {
+            return vec![self];
+        }
+        flat.into_iter().filter(|pair| pair.clone().into_inner().next().is_none()).collect()
+    }
+}
+
+fn is_unit(word: &str) -> bool {
+    matches!(word, "epoch" | "epochs" | "step" | "steps")
+}
+
+fn unquoted(text: &str) -> String {
+    text[1..text.len() - 1].into()
+}
+
+fn unknown_statement(word: &str, place: Span, meant: Option<&str>) -> Diagnostic {
+    let error = Diagnostic::error("G0007", place, format!("`{}` begins no statement", atoms::short(word)))
+        .here("not known here");
+    match meant {
+        Some(meant) => error.help(format!("did you mean `{meant}`?")),
+        None => error.help(
+            "outside of blocks stand `data`, `model`, `train`, `let`, events such as `at epoch 20 widen h2 to 256`, and a few more; layers stand in `model { … }`",
+        ),
+    }
+}

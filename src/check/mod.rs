@@ -1,9 +1,305 @@
 //! From a parsed schedule to a [`Program`], or to every diagnostic at once, by symbolic replay.
 //!
+//! The readers ([`data`], [`model`], [`train`], [`triggers`], [`actions`]) give words their meaning by the
+//! registries' docs; [`replay`] carries the architecture through every event with the run's own planning code.
+//! A mistake spoils only its own value, so a file with ten mistakes gives ten diagnostics.
+//!
 //! Never imports `tensor` or `train`: it cannot touch a weight.
 
+pub mod actions;
+pub mod arguments;
+pub mod base;
+pub mod codes;
+pub mod conditions;
+pub mod data;
+mod experiment;
+mod join;
+pub mod model;
 pub mod program;
+mod refused;
+pub mod replay;
+mod report;
+pub mod suggest;
+pub mod time;
+pub mod train;
+pub mod triggers;
 pub mod vocabulary;
 
+pub use base::{complete, is_fragment};
 pub use program::Program;
+pub use replay::{Planned, PlannedGrowth};
 pub use vocabulary::{MetricWord, Vocabulary};
+
+use crate::base::{Diagnostic, Doc, Duration, Severity, Sources, Span, World};
+use crate::nn::Task;
+use crate::syntax::{Atom, Schedule, Section};
+use program::{Base, Event, Trigger};
+use replay::Read;
+use report::Report;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// What a schedule is checked against.
+pub struct Request<'a> {
+    pub world: &'a dyn World,
+    pub vocabulary: &'a Vocabulary,
+    /// The schedule's folder: where its paths begin.
+    pub folder: &'a Path,
+    /// `--data NAME=PATH`
+    pub named: &'a BTreeMap<String, PathBuf>,
+    /// `--seed`
+    pub seed: Option<u64>,
+    /// `--base FILE`, parsed and resolved; only a fragment uses it.
+    pub base: Option<Schedule>,
+    /// What [`complete`] returned, when the caller has completed a fragment already.
+    pub completed: Option<Base>,
+    pub limits: Limits,
+}
+
+/// How large a run may become. Each is raised by the flag of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Learned numbers: `--parameters-limit`.
+    pub parameters: u64,
+    /// `--steps-limit`
+    pub steps: u64,
+    /// Firings: `--events-limit`.
+    pub events: u64,
+    /// Bytes: `--memory-limit`. `None`: not judged.
+    pub memory: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { parameters: 1_000_000_000, steps: 100_000_000, events: 100_000, memory: None }
+    }
+}
+
+/// What the check found.
+pub struct Checked {
+    /// Sorted by place, each finding once.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What is right but cannot be run yet (G0910): a run prints these and ends with exit code 2.
+    pub unavailable: Vec<Diagnostic>,
+    /// Why the data cannot be read on this machine; a warning of it is among `diagnostics`.
+    pub missing: Option<Diagnostic>,
+    /// `None` when there is an error or the data is missing.
+    pub program: Option<Program>,
+    /// Every action in time order, as far as it is known before the run.
+    pub timeline: Vec<Planned>,
+    pub sources: Sources,
+}
+
+impl Checked {
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// All words of the language that are not in a registry, by where they stand, for `explain` and the reference.
+pub fn words() -> Vec<(&'static str, &'static Doc)> {
+    let mut words: Vec<(&'static str, &'static Doc)> = Vec::new();
+    words.extend(data::STATEMENTS.iter().map(|doc| ("data", *doc)));
+    words.extend(model::STATEMENTS.iter().map(|doc| ("model", *doc)));
+    words.push(("section", train::HEAD));
+    words.extend(train::STATEMENTS.iter().map(|doc| ("train", *doc)));
+    words.extend(triggers::TRIGGERS.iter().map(|doc| ("trigger", *doc)));
+    words.extend(actions::ACTIONS.iter().map(|doc| ("action", *doc)));
+    words
+}
+
+/// Checks a schedule whose `$NAME`s are resolved.
+pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
+    let mut report = Report::default();
+    let base = complete(&mut schedule, request.base.clone()).or_else(|| request.completed.clone());
+    missing_sections(&schedule, &mut report);
+    experiment::check_version(&schedule, &mut report);
+    let seed = experiment::seed(&schedule, request.seed, &mut report);
+
+    let folder = folder_of(schedule.data.as_ref(), &schedule.sources, request.folder);
+    let place = crate::data::Place { world: request.world, folder: &folder, named: request.named, seed };
+    let data = schedule.data.as_ref().map(|section| data::read(section, &place, request.vocabulary, &mut report));
+    let header = data.as_ref().and_then(|data| data.header.clone());
+    let known = train::Known {
+        task: header.as_ref().map(|header| header.task),
+        has_test: data.as_ref().and_then(|data| data.has_test),
+        steps_per_epoch: data.as_ref().and_then(|data| data.steps_per_epoch),
+        steps_max: request.limits.steps,
+    };
+    let ends = match &header {
+        Some(header) => model::Ends {
+            inputs: header.inputs,
+            area: header.area,
+            task: header.task,
+            outputs: Some(header.outputs),
+            known: true,
+        },
+        // Some width must stand there; nothing is said that depends on it.
+        None => model::Ends { inputs: 64, area: None, task: Task::Classification, outputs: None, known: false },
+    };
+    let model = schedule.model.as_ref().map(|section| model::read(section, &ends, request.vocabulary, &mut report));
+    let train = schedule.train.as_ref().map(|section| train::read(section, &known, request.vocabulary, &mut report));
+
+    let time = train.as_ref().map_or_else(|| time::Timebase::new(Duration::Epochs(60), None), |train| train.time);
+    let unknown = train::Measured {
+        metrics: Vec::new(),
+        evaluate_every: Some(time.steps_per_epoch),
+        evaluate_span: None,
+        metrics_span: None,
+        doubtful: true,
+    };
+    let context = triggers::Context {
+        time: &time,
+        measured: train.as_ref().map_or(&unknown, |train| &train.measured),
+        vocabulary: request.vocabulary,
+        has_test: known.has_test,
+        length_span: schedule
+            .train
+            .as_ref()
+            .map_or(Span::default(), |section| train::span_of(&section.head, section.keyword.span)),
+    };
+    let mut doubtful: HashSet<String> = model.as_ref().map(|model| model.doubtful.clone()).unwrap_or_default();
+    let read = read_events(&schedule.events, &schedule.sources, &context, &mut doubtful, &mut report);
+    let arms = experiment::arms(&schedule, &context, &mut doubtful, &mut report);
+
+    let mut timeline = Vec::new();
+    if let Some(model) = &model {
+        let batch = data.as_ref().and_then(|data| data.batch).unwrap_or(32);
+        let start = || replay::Start {
+            architecture: model.architecture.clone(),
+            causes: model.causes.clone(),
+            doubtful: doubtful.clone(),
+            batch,
+        };
+        timeline = replay::replay(&read, start(), &time, &request.limits, &mut report);
+        for arm in arms {
+            let mut events: Vec<Read> = read.iter().map(Read::again).collect();
+            events.extend(arm);
+            replay::replay(&events, start(), &time, &request.limits, &mut report);
+        }
+    }
+    let missing = data.as_ref().and_then(|data| data.missing.clone());
+    let failed = report.errors() > 0;
+    let program = match (data.and_then(|data| data.plan), model, train.and_then(|train| train.plan)) {
+        (Some(data), Some(model), Some(train)) if !failed => Some(Program {
+            sources: schedule.sources.clone(),
+            name: experiment::name(&schedule),
+            seed,
+            base,
+            data,
+            data_folder: folder,
+            architecture: model.architecture,
+            train,
+            events: read.into_iter().map(|read| read.event).collect(),
+            lets: experiment::lets(&schedule),
+        }),
+        _ => None,
+    };
+    let (diagnostics, unavailable) = report.finish();
+    Checked { diagnostics, unavailable, missing, program, timeline, sources: schedule.sources }
+}
+
+/// Reads events in source order; one with a mistake is left out, its good actions' names become doubtful.
+fn read_events(
+    events: &[crate::syntax::Event],
+    sources: &Sources,
+    context: &triggers::Context,
+    doubtful: &mut HashSet<String>,
+    report: &mut Report,
+) -> Vec<Read> {
+    let mut all = Vec::with_capacity(events.len());
+    for event in events {
+        let resolved = triggers::resolve(&event.trigger, context, report);
+        let mut good = Vec::with_capacity(event.actions.len());
+        for phrase in &event.actions {
+            let text = sources.slice(phrase.span);
+            good.extend(actions::read(phrase, &good, context, text, doubtful, report));
+        }
+        match resolved {
+            Some(resolved) => {
+                let trigger = resolved.trigger;
+                let event = Event { trigger, actions: good, span: event.span };
+                all.push(Read { event, point: resolved.point, head: resolved.span });
+            }
+            None => {
+                // When it would have happened is unknown, and so is what it would have made.
+                for action in &good {
+                    let (old, new) = actions::names(&action.args);
+                    doubtful.extend(old.into_iter().chain(new).map(|(name, _)| name));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// When only some of the sections are there, shows the others to paste.
+fn missing_sections(schedule: &Schedule, report: &mut Report) {
+    let there: Vec<&Section> =
+        [&schedule.data, &schedule.model, &schedule.train].into_iter().filter_map(Option::as_ref).collect();
+    let Some(first) = there.first() else { return };
+    let sections = [
+        ("data", schedule.data.is_some(), "data digits { batch 32 }"),
+        ("model", schedule.model.is_some(), "model { h1 dense 64 relu; out dense 10 }"),
+        ("train", schedule.train.is_some(), "train 60 epochs { optimizer adam lr 1e-3 }"),
+    ];
+    for (word, _, block) in sections.iter().filter(|(_, present, _)| !present) {
+        report.add(
+            Diagnostic::error("G0109", first.keyword.span, format!("this schedule has no `{word}` section"))
+                .here(format!("there is `{}`, but no `{word}`", first.keyword.node))
+                .help(format!("add one, such as `{block}`")),
+        );
+    }
+}
+
+/// The folder of the file that a section stands in: its paths are relative to that.
+fn folder_of(section: Option<&Section>, sources: &Sources, folder: &Path) -> PathBuf {
+    let Some(section) = section else { return folder.into() };
+    let file = section.keyword.span.file as usize;
+    match sources.0.get(file) {
+        Some(source) if file > 0 && !source.name.starts_with('<') => {
+            Path::new(&source.name).parent().map_or_else(|| folder.into(), Path::to_path_buf)
+        }
+        _ => folder.into(),
+    }
+}
+
+/// The second statement of one word.
+fn twice(word: &str, span: Span, first: Span) -> Diagnostic {
+    Diagnostic::error("G0108", span, format!("`{word}` stands here twice"))
+        .here("the second")
+        .label(first, "the first")
+        .help("leave one out")
+}
+
+/// An interval of no step at all.
+fn no_interval(span: Span, duration: Duration) -> Diagnostic {
+    let message = match duration {
+        Duration::Fraction(_) => "this share of the run is less than a step",
+        _ => "an interval of 0 never moves on",
+    };
+    Diagnostic::error("G0107", span, message).help("use a longer time, such as `1 epochs`")
+}
+
+impl Read {
+    /// The same event once more, for another replay.
+    fn again(&self) -> Read {
+        Read { event: self.event.clone(), point: self.point, head: self.head }
+    }
+}
+
+impl Trigger {
+    /// The first step at which it can fire, if that is known.
+    pub fn first_step(&self) -> u64 {
+        match self {
+            Trigger::At { step, .. } => *step,
+            Trigger::Every { first, .. } => *first,
+            Trigger::During { from, .. } | Trigger::When { from, .. } => *from,
+        }
+    }
+}
+
+/// Whether an atom was reported already, by the parser or by the substitution of `$NAME`.
+fn is_spoilt(atom: &Atom) -> bool {
+    matches!(atom, Atom::Bad | Atom::Variable(_))
+}

@@ -15,6 +15,8 @@ pub struct Program {
     /// The base that a fragment runs on: `None` for a complete file.
     pub base: Option<Base>,
     pub data: DataPlan,
+    /// Where the paths of the `data` section begin.
+    pub data_folder: PathBuf,
     /// Before the first step.
     pub architecture: Architecture,
     pub train: TrainPlan,

@@ -1,1 +1,1 @@
-//! Tests of check.
+//! The checker on whole schedules.

@@ -1,0 +1,91 @@
+//! What a fragment runs on: the sections and lets of `--base FILE`, or the built-in starter.
+
+use super::program::Base;
+use crate::base::{Span, Spanned};
+use crate::syntax::{Atom, Let, Phrase, Schedule, Section};
+use std::path::PathBuf;
+
+/// The text of the starter.
+pub const STARTER: &str = include_str!("starter.grow");
+const STARTER_NAME: &str = "<starter>";
+
+/// Whether a schedule has none of `data`, `model` and `train`.
+pub fn is_fragment(schedule: &Schedule) -> bool {
+    schedule.data.is_none() && schedule.model.is_none() && schedule.train.is_none()
+}
+
+/// Gives a fragment the sections and lets of `base`, or of the starter. Call it before `syntax::resolve`, so that
+/// the fragment's `$NAME` may come from the base. `None` when the schedule is no fragment.
+pub fn complete(schedule: &mut Schedule, base: Option<Schedule>) -> Option<Base> {
+    if !is_fragment(schedule) {
+        return None;
+    }
+    let (base, kind) = match base {
+        Some(base) => {
+            let path = base.sources.0.first().map_or_else(PathBuf::new, |source| PathBuf::from(&source.name));
+            (base, Base::File(path))
+        }
+        None => {
+            // The parser takes the starter's text from here on as soon as it has landed.
+            let mut starter = Schedule::default();
+            starter.sources.add(STARTER_NAME, STARTER);
+            (starter, Base::Starter)
+        }
+    };
+    let by = schedule.sources.0.len() as u16;
+    schedule.sources.0.extend(base.sources.0);
+    let moved = |section: Option<Section>| {
+        section.map(|mut section| {
+            shift_section(&mut section, by);
+            section
+        })
+    };
+    schedule.data = moved(base.data);
+    schedule.model = moved(base.model);
+    schedule.train = moved(base.train);
+    schedule.seed = schedule.seed.take().or_else(|| {
+        base.seed.map(|mut seed| {
+            shift_atom(&mut seed, by);
+            seed
+        })
+    });
+    for mut definition in base.lets {
+        // The fragment's own value wins, as an override does.
+        if schedule.lets.iter().all(|own| own.name.node != definition.name.node) {
+            shift_let(&mut definition, by);
+            schedule.lets.push(definition);
+        }
+    }
+    Some(kind)
+}
+
+fn shift(span: &mut Span, by: u16) {
+    span.file += by;
+}
+
+fn shift_section(section: &mut Section, by: u16) {
+    shift(&mut section.span, by);
+    shift(&mut section.keyword.span, by);
+    section.head.iter_mut().for_each(|atom| shift_atom(atom, by));
+    section.body.iter_mut().for_each(|phrase| shift_phrase(phrase, by));
+}
+
+fn shift_phrase(phrase: &mut Phrase, by: u16) {
+    shift(&mut phrase.span, by);
+    phrase.atoms.iter_mut().for_each(|atom| shift_atom(atom, by));
+    phrase.block.iter_mut().flatten().for_each(|inner| shift_phrase(inner, by));
+}
+
+fn shift_atom(atom: &mut Spanned<Atom>, by: u16) {
+    shift(&mut atom.span, by);
+    if let Atom::Range(first, last) = &mut atom.node {
+        shift(&mut first.span, by);
+        shift(&mut last.span, by);
+    }
+}
+
+fn shift_let(definition: &mut Let, by: u16) {
+    shift(&mut definition.span, by);
+    shift(&mut definition.name.span, by);
+    definition.value.iter_mut().for_each(|atom| shift_atom(atom, by));
+}

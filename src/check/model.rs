@@ -1,0 +1,452 @@
+//! The `model` section: layers in order, from the registry of layer kinds.
+
+use super::arguments::{self, cover, found, text_of};
+use super::report::{Report, place};
+use super::suggest;
+use super::vocabulary::Vocabulary;
+use crate::base::{Arg, Args, Diagnostic, Doc, Kind, Shape, Span, Spanned, Value};
+use crate::nn::layers::{self, Description};
+use crate::nn::{Architecture, Feature, LAYERS, Layer, LayerKind, Settings, Task, Width};
+use crate::syntax::{Atom, Phrase, Section};
+use std::collections::{HashMap, HashSet};
+
+/// Names that no layer can have, because they mean something else where a layer is named.
+pub const RESERVED: [&str; 2] = ["all", "map"];
+
+static MODEL: Doc = Doc {
+    word: "model",
+    help: "the layers in order; `from` begins with given weights",
+    args: &[Arg {
+        name: "from",
+        shape: Shape::Keyword(&[Kind::Text]),
+        required: false,
+        default: "",
+        help: "a weights file whose tensors have the layers' names",
+    }],
+    one_of: &[],
+    example: "model from \"weights.safetensors\" { h1 dense 64 relu; out dense 10 }",
+    source: "",
+};
+
+static MAP: Doc = Doc {
+    word: "map",
+    help: "which tensor of the weights file a parameter begins with, where the names differ",
+    args: &[
+        Arg {
+            name: "tensor",
+            shape: Shape::Positional(Kind::Text),
+            required: true,
+            default: "",
+            help: "the tensor's name in the file",
+        },
+        Arg {
+            name: "to",
+            shape: Shape::Keyword(&[Kind::Label]),
+            required: true,
+            default: "",
+            help: "the parameter: `h1.weight`",
+        },
+    ],
+    one_of: &[],
+    example: "map \"fc1.weight\" to h1.weight",
+    source: "",
+};
+
+/// Words of the section beside the layer kinds.
+pub static STATEMENTS: &[&Doc] = &[&MODEL, &MAP];
+
+/// Where something about a layer was last said, and what was said: the second label of a diagnostic.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    pub span: Span,
+    pub text: String,
+}
+
+/// The network as written.
+pub struct ModelRead {
+    pub architecture: Architecture,
+    /// By layer: where it got its width.
+    pub causes: HashMap<String, Cause>,
+    /// Layers of which something is not known because of a mistake.
+    pub doubtful: HashSet<String>,
+}
+
+/// What the data says of both ends; unknown ends are taken as they come.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    pub inputs: usize,
+    pub area: Option<(usize, usize)>,
+    pub task: Task,
+    /// `None` when the data is not there.
+    pub outputs: Option<usize>,
+    /// Whether `inputs` and `area` are true or only stand for them.
+    pub known: bool,
+}
+
+pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mut Report) -> ModelRead {
+    let (head, diagnostics) = arguments::read(&MODEL, &section.head, section.keyword.span, vocabulary);
+    report.extend(diagnostics);
+    if head.has("from") {
+        report.not_yet(cover(section.keyword.span, head.span_of("from")), "`model from`");
+    }
+    let mut reader = Reader {
+        read: ModelRead {
+            architecture: Architecture::new(ends.inputs, ends.area, ends.task),
+            causes: HashMap::new(),
+            doubtful: HashSet::new(),
+        },
+        names: HashMap::new(),
+        ends,
+        vocabulary,
+        report,
+        maps: Vec::new(),
+    };
+    for phrase in &section.body {
+        reader.statement(phrase);
+    }
+    reader.finish(section)
+}
+
+struct Reader<'a> {
+    read: ModelRead,
+    /// Where each name stands.
+    names: HashMap<String, Span>,
+    ends: &'a Ends,
+    vocabulary: &'a Vocabulary,
+    report: &'a mut Report,
+    /// Layers that `map` statements name.
+    maps: Vec<(String, Span)>,
+}
+
+/// One statement taken apart.
+struct LayerText<'a> {
+    name: Spanned<String>,
+    kind: Option<&'static dyn LayerKind>,
+    args: Args,
+    block: Option<&'a [Phrase]>,
+    /// Whether its arguments were read without a mistake.
+    clean: bool,
+}
+
+impl Reader<'_> {
+    fn statement(&mut self, phrase: &Phrase) {
+        if let Some((doc, count)) = arguments::find(&[&MAP], &phrase.atoms)
+            && !matches!(phrase.atoms.get(1), Some(Spanned { node: Atom::Word(kind), .. }) if layers::find(kind).is_some())
+        {
+            self.map(doc, phrase, count);
+            return;
+        }
+        let Some(layer) = self.take_apart(phrase) else { return };
+        match layer.kind {
+            Some(kind) if kind.doc().word == "residual" => self.residual(kind, layer, phrase),
+            _ => {
+                let input = self.read.architecture.output();
+                self.refuse_block(&layer, phrase);
+                let made = self.make(&layer, input);
+                self.read.architecture.layers.push(made);
+            }
+        }
+    }
+
+    fn map(&mut self, doc: &'static Doc, phrase: &Phrase, count: usize) {
+        let (args, diagnostics) = arguments::read(doc, &phrase.atoms[count..], phrase.span, self.vocabulary);
+        self.report.extend(diagnostics);
+        if let Some(to) = args.text("to") {
+            let layer = to.split('.').next().unwrap_or(to).to_string();
+            self.maps.push((layer, args.span_of("to")));
+        }
+        self.report.not_yet(phrase.span, "`map`");
+    }
+
+    fn refuse_block(&mut self, layer: &LayerText, phrase: &Phrase) {
+        if layer.block.is_some() {
+            let word = layer.kind.map_or("layer", |kind| kind.doc().word);
+            self.report.add(
+                Diagnostic::error("G0105", phrase.span, format!("a `{word}` holds no other layers"))
+                    .help("only `residual` has a block: `r1 residual { a dense 64 relu; b dense 64 }`"),
+            );
+        }
+    }
+
+    /// Name, kind and arguments of a layer's statement. `None` when nothing of it could be made out.
+    fn take_apart<'p>(&mut self, phrase: &'p Phrase) -> Option<LayerText<'p>> {
+        let form = "the form is `NAME KIND …`, such as `h1 dense 64 relu`";
+        let first = phrase.atoms.first()?;
+        let name = match &first.node {
+            Atom::Word(word) => Spanned::new(word.clone(), first.span),
+            Atom::Bad | Atom::Variable(_) => return None,
+            _ => {
+                let message = format!("a layer begins with its name, not {}", found(first));
+                self.report.add(Diagnostic::error("G0106", first.span, message).help(form));
+                return None;
+            }
+        };
+        let next = phrase.atoms.get(1);
+        let kind_here = layers::find(&name.node);
+        let next_is_kind = matches!(next, Some(Spanned { node: Atom::Word(word), .. }) if layers::find(word).is_some());
+        if let Some(kind) = kind_here
+            && !next_is_kind
+        {
+            self.report.add(
+                Diagnostic::error("G0106", first.span, format!("this `{}` layer has no name", name.node))
+                    .here("the name goes before")
+                    .help(format!("write `{} {}`", self.free_name(), self.text(phrase))),
+            );
+            let (args, diagnostics) = arguments::read(kind.doc(), &phrase.atoms[1..], phrase.span, self.vocabulary);
+            let clean = diagnostics.is_empty();
+            self.report.extend(diagnostics);
+            let name = Spanned::new(self.free_name(), first.span);
+            return Some(LayerText { name, kind: Some(kind), args, block: phrase.block.as_deref(), clean });
+        }
+        self.name(&name);
+        let Some(next) = next else {
+            self.report.add(
+                Diagnostic::error("G0106", first.span, format!("what kind of layer is `{}`", name.node)).help(form),
+            );
+            return Some(self.unknown_layer(name, phrase));
+        };
+        let Atom::Word(word) = &next.node else {
+            if !matches!(next.node, Atom::Bad | Atom::Variable(_)) {
+                let message = format!("after the name `{}` comes the kind of layer, not {}", name.node, found(next));
+                self.report.add(Diagnostic::error("G0106", next.span, message).help(form));
+            }
+            return Some(self.unknown_layer(name, phrase));
+        };
+        let words: Vec<&str> = LAYERS.iter().map(|kind| kind.doc().word).collect();
+        let kind = match layers::find(word) {
+            Some(kind) => kind,
+            None => {
+                let near = suggest::nearest(word, words.iter().copied());
+                let diagnostic = Diagnostic::error("G0105", next.span, format!("there is no kind of layer `{word}`"))
+                    .here("unknown kind");
+                let help = near.map_or_else(
+                    || format!("the kinds are {}", suggest::all_of(&words)),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                self.report.add(diagnostic.help(help));
+                match near.and_then(layers::find) {
+                    Some(kind) => kind,
+                    None => return Some(self.unknown_layer(name, phrase)),
+                }
+            }
+        };
+        let (args, diagnostics) = arguments::read(kind.doc(), &phrase.atoms[2..], phrase.span, self.vocabulary);
+        let clean = diagnostics.is_empty();
+        self.report.extend(diagnostics);
+        Some(LayerText { name, kind: Some(kind), args, block: phrase.block.as_deref(), clean })
+    }
+
+    /// A layer of unknown kind: the first whole number is most likely its width.
+    fn unknown_layer<'p>(&mut self, name: Spanned<String>, phrase: &'p Phrase) -> LayerText<'p> {
+        let kind = layers::find("dense").expect("dense layers are registered");
+        let mut args = Args { span: phrase.span, ..Args::none(kind.doc()) };
+        for atom in &phrase.atoms {
+            if let Atom::Number { integer: Some(width), .. } = atom.node {
+                args = args.with("width", vec![Value::Integer(width)]);
+                break;
+            }
+        }
+        self.read.doubtful.insert(name.node.clone());
+        LayerText { name, kind: None, args, block: phrase.block.as_deref(), clean: false }
+    }
+
+    /// The statement as it could be written.
+    fn text(&self, phrase: &Phrase) -> String {
+        phrase.atoms.iter().map(|atom| text_of(&atom.node)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn free_name(&self) -> String {
+        (1..)
+            .map(|n| format!("h{n}"))
+            .find(|name| !self.names.contains_key(name))
+            .expect("there are more numbers than layers")
+    }
+
+    /// Notes a name; a reserved or taken one is an error.
+    fn name(&mut self, name: &Spanned<String>) {
+        if RESERVED.contains(&name.node.as_str()) {
+            self.report.add(
+                Diagnostic::error("G0103", name.span, format!("no layer can be called `{}`", name.node))
+                    .here("this word has a meaning of its own")
+                    .help("choose another name, such as `h1`"),
+            );
+        }
+        if let Some(first) = self.names.get(&name.node) {
+            self.report.add(
+                Diagnostic::error("G0103", name.span, format!("there are two layers called `{}`", name.node))
+                    .here("the second")
+                    .label(*first, "the first")
+                    .help("give one of them another name"),
+            );
+        } else {
+            self.names.insert(name.node.clone(), name.span);
+        }
+    }
+
+    /// Makes a layer that reads `input`. A refused argument is reported and left out, so that the rest counts.
+    fn make(&mut self, layer: &LayerText, input: Feature) -> Layer {
+        let kind = layer.kind.unwrap_or_else(|| layers::find("dense").expect("dense layers are registered"));
+        let mut args = layer.args.clone();
+        let mut description = None;
+        if !layer.clean && args.doc.arg("width").is_some() && !args.has("width") {
+            self.read.doubtful.insert(layer.name.node.clone());
+        }
+        // Every round takes away one argument, so it ends.
+        for _ in 0..=args.given.len() {
+            match kind.describe(&args, input) {
+                Ok(good) => {
+                    description = Some(good);
+                    break;
+                }
+                Err(refusal) => {
+                    // What depends on the data's shape is silent while that is unknown.
+                    let judged = self.ends.known || refusal.code != "G0301" || refusal.argument == Some("width");
+                    if judged && layer.kind.is_some() {
+                        self.report.add(place(&refusal, &args));
+                    }
+                    self.read.doubtful.insert(layer.name.node.clone());
+                    match refusal.argument {
+                        Some(argument) if args.given.remove(argument).is_some() => {}
+                        _ => break,
+                    }
+                }
+            }
+        }
+        let description = description.unwrap_or_else(|| {
+            let width = args.given.contains_key("width").then(|| args.integer("width")).flatten();
+            let width = width.map(|n| n.clamp(1, layers::WIDTH_MAX) as usize);
+            Description { width, area: None, settings: Settings::default() }
+        });
+        if !kind.runs() && layer.kind.is_some() {
+            self.report.not_yet(args.span, &format!("a `{}` layer", kind.doc().word));
+        } else if description.settings.norm.is_some() {
+            self.report.not_yet(args.span_of("norm"), "`norm`");
+        }
+        if layer.kind.is_some() && args.doc.arg("from").is_some() && args.has("from") {
+            self.report.not_yet(args.span_of("from"), "`from`");
+        }
+        let span = if args.doc.arg("width").is_some() { args.span_of("width") } else { args.span };
+        if let Some(width) = description.width {
+            let cause = Cause { span, text: format!("is {width} wide here") };
+            self.read.causes.insert(layer.name.node.clone(), cause);
+        }
+        self.read.architecture.make_layer(&layer.name.node, kind, description, input)
+    }
+
+    fn residual(&mut self, kind: &'static dyn LayerKind, layer: LayerText, phrase: &Phrase) {
+        let input = self.read.architecture.output();
+        let project = layer.args.flag("project").unwrap_or(false);
+        self.report.not_yet(phrase.span, "a `residual` block");
+        let mut block = Vec::new();
+        let mut end = input;
+        for inner in layer.block.unwrap_or_default() {
+            let Some(inner_layer) = self.take_apart(inner) else { continue };
+            if inner_layer.kind.is_some_and(|kind| kind.doc().word == "residual") {
+                self.report.add(
+                    Diagnostic::error("G0105", inner.span, "a residual block holds no other residual block")
+                        .help("put one after the other"),
+                );
+                continue;
+            }
+            self.refuse_block(&inner_layer, inner);
+            let made = self.make(&inner_layer, end);
+            end = made.output;
+            block.push(made);
+        }
+        if block.is_empty() {
+            if layer.block.is_none_or(|block| block.is_empty()) {
+                self.report.add(
+                    Diagnostic::error("G0106", layer.name.span, format!("`{}` has no layers", layer.name.node))
+                        .help("write them in braces: `r1 residual { a dense 64 relu; b dense 64 }`"),
+                );
+            }
+            return;
+        }
+        let settings = Settings { project, bias: false, ..Settings::default() };
+        let description = Description { width: None, area: end.area, settings };
+        let mut outer = self.read.architecture.make_layer(&layer.name.node, kind, description, input);
+        if project {
+            outer.output = end;
+        } else {
+            self.couple(&layer, &block, input, end);
+            if let Some(last) = block.last_mut() {
+                last.output.axis = input.axis;
+            }
+            // The coupled axis is as wide as its input, whatever the block's last layer said.
+            outer.output = input;
+        }
+        outer.block = block;
+        self.read.architecture.layers.push(outer);
+    }
+
+    /// Without `project` both ends of the skip must be equal.
+    fn couple(&mut self, layer: &LayerText, block: &[Layer], input: Feature, end: Feature) {
+        let widths = (self.read.architecture.width(input.axis), self.read.architecture.width(end.axis));
+        let first_input = self.read.architecture.input.axis == input.axis;
+        if (widths.0 == widths.1 && input.area == end.area) || (first_input && !self.ends.known) {
+            return;
+        }
+        let last = block.last().expect("the block is not empty");
+        if self.read.doubtful.contains(&last.name) {
+            return;
+        }
+        let at = self.read.causes.get(&last.name).map_or(layer.name.span, |cause| cause.span);
+        let help =
+            format!("make `{}` {} wide, or write `{} residual project {{ … }}`", last.name, widths.0, layer.name.node);
+        self.report.add(
+            Diagnostic::error(
+                "G0302",
+                at,
+                format!("the skip around `{}` joins {} and {} units", layer.name.node, widths.0, widths.1),
+            )
+            .here(format!("{} wide", widths.1))
+            .label(layer.name.span, format!("{} units come in here", widths.0))
+            .help(help),
+        );
+    }
+
+    fn finish(self, section: &Section) -> ModelRead {
+        for (layer, span) in &self.maps {
+            if !self.names.contains_key(layer) {
+                let names: Vec<&str> = self.names.keys().map(String::as_str).collect();
+                let diagnostic = Diagnostic::error("G0101", *span, format!("there is no layer `{layer}`"));
+                self.report.add(match suggest::help(layer, names) {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                });
+            }
+        }
+        let read = self.read;
+        let Some(last) = read.architecture.layers.last() else {
+            let spoiled = section.body.iter().any(|phrase| phrase.atoms.iter().any(|atom| atom.node == Atom::Bad));
+            if section.body.is_empty() && !spoiled {
+                self.report.add(
+                    Diagnostic::error("G0106", section.keyword.span, "this model has no layers")
+                        .help("write one layer a line, such as `h1 dense 64 relu`"),
+                );
+            }
+            return read;
+        };
+        if let Some(outputs) = self.ends.outputs
+            && read.architecture.width(last.output.axis) != Width::exactly(outputs)
+            && !read.doubtful.contains(&last.name)
+        {
+            let width = read.architecture.width(last.output.axis);
+            let span = read.causes.get(&last.name).map_or(section.keyword.span, |cause| cause.span);
+            let what = match self.ends.task {
+                Task::Classification => "classes",
+                Task::Regression => "numbers to predict",
+            };
+            self.report.add(
+                Diagnostic::error(
+                    "G0301",
+                    span,
+                    format!("`{}` gives {width} outputs, but the data has {outputs} {what}", last.name),
+                )
+                .here(format!("{width} wide"))
+                .help(format!("write `{} {} {outputs}`", last.name, last.kind.doc().word)),
+            );
+        }
+        read
+    }
+}

@@ -1,0 +1,826 @@
+//! The symbolic replay: the architecture carried through every event in time order, by the same planning
+//! code as the run's.
+//!
+//! A `when` may fire at any evaluation or not at all, so from its first moment on two architectures are
+//! carried: `never`, in which no `when` has fired, and `maybe`, the join of all in which one has. What is
+//! refused on both is surely wrong; what is refused on one of them is possibly wrong, a warning.
+
+use super::Limits;
+use super::actions;
+use super::join::join;
+use super::model::Cause;
+use super::program::{Action, ActionKind, Event, Trigger};
+use super::report::{Report, place};
+use super::suggest;
+use super::time::Timebase;
+use crate::base::{Args, Diagnostic, Point, Severity, Span};
+use crate::grow::{Operator, Plan, Promise, Summary};
+use crate::nn::Architecture;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// One action at one moment, as far as it can be known before the run.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub step: u64,
+    /// Index into the events.
+    pub event: usize,
+    /// Index into the event's actions.
+    pub action: usize,
+    /// `false` behind a `when`: it may come later, or not at all.
+    pub certain: bool,
+    /// Whether this is the undoing of a `during`.
+    pub undo: bool,
+    /// What grows; `None` for the other actions.
+    pub growth: Option<PlannedGrowth>,
+    /// The network afterwards. Widths are intervals where a `when` may have fired.
+    pub after: Arc<Architecture>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct PlannedGrowth {
+    pub summary: Summary,
+    pub promise: Promise,
+    pub rule: &'static str,
+}
+
+impl Planned {
+    /// Learned numbers afterwards, smallest and largest.
+    pub fn parameters(&self) -> (u64, u64) {
+        self.after.parameter_count()
+    }
+}
+
+/// An event that was read, with what its trigger's text said.
+pub struct Read {
+    pub event: Event,
+    /// How an `at` was spelled, and where.
+    pub point: Option<(Point, Span)>,
+    /// Where the trigger's time or condition stands.
+    pub head: Span,
+}
+
+/// What the replay starts from.
+pub struct Start {
+    pub architecture: Architecture,
+    pub causes: HashMap<String, Cause>,
+    /// Layers and other names of which something is unknown because of a mistake elsewhere.
+    pub doubtful: HashSet<String>,
+    /// Examples in a batch, for the estimate of memory.
+    pub batch: usize,
+}
+
+/// Carries `start` through `events`. Everything found goes to `report`.
+pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, report: &mut Report) -> Vec<Planned> {
+    let items = in_order(events, limits, report);
+    let mut replay = Replay {
+        events,
+        time,
+        limits,
+        report,
+        never: Arc::new(start.architecture),
+        maybe: None,
+        causes: start.causes,
+        doubtful: start.doubtful,
+        batch: start.batch,
+        said: HashSet::new(),
+        pending: Vec::new(),
+        born: HashMap::new(),
+        gone: HashMap::new(),
+        undo: HashMap::new(),
+        whens: Vec::new(),
+        stopped: None,
+        unavailable: HashSet::new(),
+        timeline: Vec::with_capacity(items.len()),
+    };
+    replay.check_size(Span::default(), true);
+    let mut earlier: Option<(u64, usize)> = None;
+    for item in items {
+        replay.item(item, &mut earlier);
+    }
+    replay.finish()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Leave,
+    Fire,
+    Enter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Item {
+    step: u64,
+    phase: Phase,
+    event: usize,
+}
+
+/// Every firing in time order: at one instant leave `during`, then events in source order, then enter.
+fn in_order(events: &[Read], limits: &Limits, report: &mut Report) -> Vec<Item> {
+    let mut items = Vec::with_capacity(events.len());
+    let mut over: Option<Span> = None;
+    let mut count: u64 = 0;
+    for (index, read) in events.iter().enumerate() {
+        let firings = match read.event.trigger {
+            Trigger::Every { first, interval, until } if first <= until => (until - first) / interval.max(1) + 1,
+            Trigger::Every { .. } => 0,
+            _ => 1,
+        };
+        count = count.saturating_add(firings);
+        if count > limits.events {
+            over.get_or_insert(read.head);
+            // What lies beyond the limit is not expanded.
+            continue;
+        }
+        let mut push = |step, phase| items.push(Item { step, phase, event: index });
+        match read.event.trigger {
+            Trigger::At { step, .. } => push(step, Phase::Fire),
+            Trigger::Every { first, interval, .. } => {
+                for n in 0..firings {
+                    push(first + n * interval, Phase::Fire);
+                }
+            }
+            Trigger::During { from, to } => {
+                push(from, Phase::Enter);
+                push(to, Phase::Leave);
+            }
+            Trigger::When { from, .. } => push(from, Phase::Fire),
+        }
+    }
+    if let Some(span) = over {
+        report.add(
+            Diagnostic::error("G0604", span, format!("these events fire {count} times, which is beyond the limit"))
+                .here(format!("more than {} here", limits.events))
+                .help("use a longer interval, or raise the limit by `--events-limit`"),
+        );
+    }
+    items.sort_unstable();
+    items
+}
+
+/// A `when` that has been reached.
+struct When {
+    event: usize,
+    /// Last step at which it may fire.
+    until: u64,
+    fits: bool,
+    failure: Option<Diagnostic>,
+    /// Whether it changes the architecture at all.
+    grows: bool,
+}
+
+/// What a `during` has changed.
+#[derive(Default)]
+struct Undo {
+    /// Layers that it froze.
+    frozen: Vec<String>,
+    /// Layers whose dropout it set, with what it was before.
+    dropouts: Vec<(String, f64)>,
+}
+
+struct Replay<'a> {
+    events: &'a [Read],
+    time: &'a Timebase,
+    limits: &'a Limits,
+    report: &'a mut Report,
+    never: Arc<Architecture>,
+    maybe: Option<Arc<Architecture>>,
+    causes: HashMap<String, Cause>,
+    doubtful: HashSet<String>,
+    batch: usize,
+    /// What was said already: an event that fires ten times is wrong once.
+    said: HashSet<(&'static str, Span)>,
+    /// Names that were not there, to be judged again when it is known which layers come later.
+    pending: Vec<(Diagnostic, String)>,
+    /// When and where each layer came to exist after the start.
+    born: HashMap<String, (u64, Span)>,
+    gone: HashMap<String, Span>,
+    /// By `during` event.
+    undo: HashMap<usize, Undo>,
+    whens: Vec<When>,
+    stopped: Option<Span>,
+    unavailable: HashSet<Span>,
+    timeline: Vec<Planned>,
+}
+
+impl Replay<'_> {
+    fn item(&mut self, item: Item, earlier: &mut Option<(u64, usize)>) {
+        let read = &self.events[item.event];
+        if let Some(stop) = self.stopped
+            && !matches!(read.event.trigger, Trigger::At { end: true, .. })
+            && self.said.insert(("G0205", read.event.span))
+        {
+            self.report.add(
+                Diagnostic::warning("G0205", read.head, "this event is never reached")
+                    .here("after the run has stopped")
+                    .label(stop, "stops here")
+                    .help("remove one of the two, or let this one happen earlier"),
+            );
+        }
+        match (&read.event.trigger, item.phase) {
+            (Trigger::When { until, .. }, _) => self.reach_when(item.event, *until),
+            (Trigger::During { .. }, Phase::Leave) => self.leave(item),
+            (trigger, _) => {
+                if matches!(trigger, Trigger::At { .. }) {
+                    self.same_step(item, earlier);
+                }
+                self.fire(item);
+            }
+        }
+    }
+
+    /// Differently spelled times that fall on one step.
+    fn same_step(&mut self, item: Item, earlier: &mut Option<(u64, usize)>) {
+        let grows = |index: usize| {
+            self.events[index].event.actions.iter().any(|action| matches!(action.kind, ActionKind::Grow(_)))
+        };
+        if !grows(item.event) {
+            return;
+        }
+        if let Some((step, other)) = *earlier
+            && step == item.step
+            && let (Some((here, span)), Some((there, before))) =
+                (self.events[item.event].point, self.events[other].point)
+            && std::mem::discriminant(&here) != std::mem::discriminant(&there)
+            && self.time.is_comparable(here)
+            && self.time.is_comparable(there)
+        {
+            self.report.add(
+                Diagnostic::warning("G0203", span, format!("two times fall on step {step}, and their order matters"))
+                    .here("happens second")
+                    .label(before, "happens first, because it is written first")
+                    .help("spell both times in the same way, or move one of them"),
+            );
+        }
+        *earlier = Some((item.step, item.event));
+    }
+
+    /// All actions of an event, for certain.
+    fn fire(&mut self, item: Item) {
+        let during = matches!(self.events[item.event].event.trigger, Trigger::During { .. });
+        let count = self.events[item.event].event.actions.len();
+        let events = self.events;
+        let mut grown = false;
+        for at in 0..count {
+            let action = &events[item.event].event.actions[at];
+            let growth = match &action.kind {
+                ActionKind::Grow(operator) => {
+                    let before = Arc::clone(&self.never);
+                    let planned = self.grow(*operator, action, item.step, during);
+                    if during {
+                        self.remember_frozen(item.event, &before);
+                    }
+                    grown |= planned.is_some();
+                    match planned {
+                        Some(growth) => Some(growth),
+                        // Refused: the timeline holds only what happens.
+                        None => continue,
+                    }
+                }
+                ActionKind::SetDropout { layer, to } => {
+                    self.set_dropout(item.event, during, layer, *to, &action.args);
+                    None
+                }
+                _ => {
+                    if during && !matches!(action.kind, ActionKind::SetLrBy(_) | ActionKind::SetLrTo(_)) {
+                        self.cannot_undo(action.args.span, action.args.doc.word);
+                    }
+                    None
+                }
+            };
+            if growth.is_some() && item.step == self.time.total && !during && !self.time.symbolic {
+                self.say(
+                    Diagnostic::warning("G0209", action.args.span, "this grows the network after its last step")
+                        .here("learns nothing any more")
+                        .help("let it happen earlier, such as `at 80%`"),
+                );
+            }
+            let after = self.joined();
+            self.timeline.push(Planned {
+                step: item.step,
+                event: item.event,
+                action: at,
+                certain: true,
+                undo: false,
+                growth,
+                after,
+                span: action.args.span,
+            });
+            if matches!(action.kind, ActionKind::Stop) {
+                let stop = action.args.span;
+                if at + 1 < count {
+                    let next = &events[item.event].event.actions[at + 1];
+                    self.say(
+                        Diagnostic::warning("G0205", next.args.span, "this action is never reached")
+                            .here("after the run has stopped")
+                            .label(stop, "stops here")
+                            .help("put it before `stop`"),
+                    );
+                }
+                self.stopped.get_or_insert(stop);
+            }
+        }
+        if grown {
+            self.refire();
+        }
+    }
+
+    fn cannot_undo(&mut self, span: Span, word: &str) {
+        self.say(
+            Diagnostic::error("G0211", span, format!("`{word}` cannot be undone at the end of a `during`"))
+                .here("only `freeze`, `unfreeze` and `set` can")
+                .help("use `at` for what happens once"),
+        );
+    }
+
+    fn leave(&mut self, item: Item) {
+        let Undo { frozen, dropouts } = self.undo.remove(&item.event).unwrap_or_default();
+        for architecture in [Some(&mut self.never), self.maybe.as_mut()].into_iter().flatten() {
+            if frozen.is_empty() && dropouts.is_empty() {
+                break;
+            }
+            let architecture = Arc::make_mut(architecture);
+            for name in &frozen {
+                if let Some(layer) = architecture.layer_mut(name) {
+                    layer.frozen = false;
+                }
+            }
+            for (name, dropout) in &dropouts {
+                if let Some(layer) = architecture.layer_mut(name) {
+                    layer.settings.dropout = *dropout;
+                }
+            }
+        }
+        let after = self.joined();
+        for (at, action) in self.events[item.event].event.actions.iter().enumerate() {
+            self.timeline.push(Planned {
+                step: item.step,
+                event: item.event,
+                action: at,
+                certain: true,
+                undo: true,
+                growth: None,
+                after: Arc::clone(&after),
+                span: action.args.span,
+            });
+        }
+    }
+
+    fn remember_frozen(&mut self, event: usize, before: &Architecture) {
+        let newly: Vec<String> = self
+            .never
+            .all_layers()
+            .filter(|layer| layer.frozen && before.layer(&layer.name).is_some_and(|old| !old.frozen))
+            .map(|layer| layer.name.clone())
+            .collect();
+        self.undo.entry(event).or_default().frozen.extend(newly);
+    }
+
+    fn set_dropout(&mut self, event: usize, during: bool, name: &str, to: f64, args: &Args) {
+        if !self.names_exist(args) {
+            return;
+        }
+        for architecture in [Some(&mut self.never), self.maybe.as_mut()].into_iter().flatten() {
+            if let Some(layer) = Arc::make_mut(architecture).layer_mut(name) {
+                if during {
+                    self.undo.entry(event).or_default().dropouts.push((name.into(), layer.settings.dropout));
+                }
+                layer.settings.dropout = to;
+            }
+        }
+    }
+
+    /// Plans one operator on both architectures. `None` when it is refused on `never`.
+    fn grow(
+        &mut self,
+        operator: &'static dyn Operator,
+        action: &Action,
+        step: u64,
+        during: bool,
+    ) -> Option<PlannedGrowth> {
+        let args = &action.args;
+        let never = self.plan(operator, args, &Arc::clone(&self.never));
+        let maybe = self.maybe.clone().map(|maybe| self.plan(operator, args, &maybe));
+        match (never, maybe) {
+            (Ok(plan), maybe) => {
+                match maybe {
+                    Some(Ok(other)) => self.maybe = Some(Arc::new(other.after)),
+                    Some(Err(diagnostic)) => self.perhaps(diagnostic, "once a `when` has fired"),
+                    None => {}
+                }
+                if during && !plan.changes.is_empty() {
+                    self.cannot_undo(args.span, args.doc.word);
+                }
+                Some(self.accept(plan, args, step))
+            }
+            (Err(diagnostic), Some(Ok(other))) => {
+                self.maybe = Some(Arc::new(other.after));
+                self.perhaps(diagnostic, "unless a `when` has fired");
+                None
+            }
+            (Err(diagnostic), _) => {
+                self.refuse(diagnostic, args);
+                None
+            }
+        }
+    }
+
+    /// Takes a plan over: warnings, causes, sizes.
+    fn accept(&mut self, plan: Plan, args: &Args, step: u64) -> PlannedGrowth {
+        for warning in &plan.warnings {
+            let diagnostic = self.with_cause(place(warning, args), warning.cause.as_deref());
+            self.say(diagnostic);
+        }
+        self.note_unavailable(&plan, args);
+        let grows = !plan.changes.is_empty();
+        let before = std::mem::replace(&mut self.never, Arc::new(plan.after));
+        if grows {
+            self.note_changes(&before, args.span, step);
+            self.check_size(args.span, false);
+        }
+        PlannedGrowth { summary: plan.summary, promise: plan.promise, rule: plan.rule }
+    }
+
+    fn note_unavailable(&mut self, plan: &Plan, args: &Args) {
+        if let Err(missing) = plan.runs()
+            && self.unavailable.insert(args.span)
+        {
+            self.report.not_yet(args.span, &format!("`{missing}`"));
+        }
+    }
+
+    /// The plan on one architecture, or why not.
+    fn plan(&self, operator: &'static dyn Operator, args: &Args, on: &Architecture) -> Result<Plan, Refused> {
+        let (old, new) = actions::names(args);
+        for (name, span) in &old {
+            if on.layer(name).is_none() {
+                return Err(self.unknown(name, *span, on));
+            }
+        }
+        for (name, span) in &new {
+            if let Some(refused) = self.taken(name, *span, on) {
+                return Err(refused);
+            }
+        }
+        operator.plan(args, on).map_err(|refusal| {
+            // What is refused about a layer that has a mistake of its own may be that mistake again.
+            if old.iter().any(|(name, _)| self.doubtful.contains(name)) {
+                return Refused::Silent;
+            }
+            Refused::Said(Box::new(self.with_cause(place(&refusal, args), refusal.cause.as_deref())))
+        })
+    }
+
+    fn taken(&self, name: &str, span: Span, on: &Architecture) -> Option<Refused> {
+        let reserved = super::model::RESERVED.contains(&name);
+        if !reserved && on.layer(name).is_none() {
+            return None;
+        }
+        let diagnostic = if reserved {
+            Diagnostic::error("G0103", span, format!("no layer can be called `{name}`"))
+                .here("this word has a meaning of its own")
+        } else {
+            Diagnostic::error("G0103", span, format!("there is a layer called `{name}` already")).here("taken")
+        };
+        let diagnostic = diagnostic.help("choose another name");
+        let first = self.born.get(name).map(|(_, span)| *span).or(self.causes.get(name).map(|cause| cause.span));
+        Some(Refused::Said(Box::new(match first {
+            Some(first) if first == span => {
+                diagnostic.help("an event that fires again cannot make the same layer again")
+            }
+            Some(first) => diagnostic.label(first, "made here"),
+            None => diagnostic,
+        })))
+    }
+
+    /// A name that is not there at this moment.
+    fn unknown(&self, name: &str, span: Span, on: &Architecture) -> Refused {
+        let doubtful = self.doubtful.contains(name)
+            || self
+                .doubtful
+                .iter()
+                .any(|doubt| name.strip_prefix(doubt.as_str()).is_some_and(|rest| rest.starts_with("_id")));
+        if doubtful {
+            return Refused::Silent;
+        }
+        let names = on.names();
+        let mut diagnostic =
+            Diagnostic::error("G0101", span, format!("there is no layer `{name}` here")).here("unknown layer");
+        if let Some(removed) = self.gone.get(name) {
+            diagnostic = diagnostic.label(*removed, format!("`{name}` was removed here"));
+        }
+        let near = suggest::nearest(name, names.iter().copied());
+        let there = if names.len() <= 12 {
+            suggest::all_of(&names)
+        } else {
+            format!("{}, …", names[..12].iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        };
+        diagnostic = diagnostic.help(match near {
+            Some(near) => format!("did you mean `{near}`? the layers are {there}"),
+            None => format!("the layers are {there}"),
+        });
+        Refused::Unknown(Box::new(diagnostic), name.into())
+    }
+
+    fn names_exist(&mut self, args: &Args) -> bool {
+        let (old, _) = actions::names(args);
+        let never = Arc::clone(&self.never);
+        for (name, span) in &old {
+            if never.layer(name).is_some() {
+                continue;
+            }
+            let refused = self.unknown(name, *span, &never);
+            if self.maybe.as_ref().is_some_and(|maybe| maybe.layer(name).is_some()) {
+                self.perhaps(refused, "unless a `when` has fired");
+            } else {
+                self.refuse(refused, args);
+            }
+            return false;
+        }
+        true
+    }
+
+    fn with_cause(&self, diagnostic: Diagnostic, cause: Option<&str>) -> Diagnostic {
+        match cause.and_then(|name| self.causes.get(name)) {
+            Some(cause) if cause.span != diagnostic.span() => diagnostic.label(cause.span, cause.text.clone()),
+            _ => diagnostic,
+        }
+    }
+
+    /// An error; what the action would have made is doubtful from now on.
+    fn refuse(&mut self, refused: Refused, args: &Args) {
+        let (old, new) = actions::names(args);
+        self.doubtful.extend(new.into_iter().map(|(name, _)| name));
+        match refused {
+            Refused::Silent => {}
+            Refused::Said(diagnostic) => self.say(*diagnostic),
+            Refused::Unknown(diagnostic, name) => {
+                // A layer that would have been inserted after an unknown one has a name that follows from it.
+                self.doubtful.extend(old.into_iter().map(|(old, _)| old).filter(|old| *old != name));
+                if self.said.insert((diagnostic.code, diagnostic.span())) {
+                    self.pending.push((*diagnostic, name));
+                }
+            }
+        }
+    }
+
+    /// A warning: wrong in one of the two courses that the run may take.
+    fn perhaps(&mut self, refused: Refused, when: &str) {
+        let diagnostic = match refused {
+            Refused::Silent => return,
+            Refused::Said(diagnostic) | Refused::Unknown(diagnostic, _) => *diagnostic,
+        };
+        let message = format!("{} ({when})", diagnostic.message);
+        self.say(Diagnostic { severity: Severity::Warning, message, ..diagnostic });
+    }
+
+    fn say(&mut self, diagnostic: Diagnostic) {
+        if self.said.insert((diagnostic.code, diagnostic.span())) {
+            self.report.add(diagnostic);
+        }
+    }
+
+    /// Remembers where layers were made, removed, and given their width.
+    fn note_changes(&mut self, before: &Architecture, span: Span, step: u64) {
+        let after = Arc::clone(&self.never);
+        let mut old = before.all_layers().peekable();
+        for layer in after.all_layers() {
+            let same = old.next_if(|before| before.id == layer.id).or_else(|| before.layer(&layer.name));
+            match same {
+                None => {
+                    self.born.insert(layer.name.clone(), (step, span));
+                    self.gone.remove(&layer.name);
+                    let width = after.width(layer.output.axis);
+                    self.causes.insert(layer.name.clone(), Cause { span, text: format!("made here, {width} wide") });
+                }
+                Some(same) => {
+                    let width = after.width(layer.output.axis);
+                    if before.width(same.output.axis) != width {
+                        let text = format!("became {width} here");
+                        self.causes.insert(layer.name.clone(), Cause { span, text });
+                    }
+                }
+            }
+        }
+        if after.layers.len() < before.layers.len() {
+            for layer in before.all_layers().filter(|layer| after.layer(&layer.name).is_none()) {
+                self.gone.insert(layer.name.clone(), span);
+            }
+        }
+    }
+
+    /// Parameters and memory against the limits.
+    fn check_size(&mut self, span: Span, at_start: bool) {
+        const BYTES_PER_NUMBER: u64 = 4;
+        // Value, gradient and the two moments of adam.
+        const COPIES: u64 = 4;
+        let architecture = Arc::clone(&self.never);
+        let span = if at_start { self.causes.values().map(|cause| cause.span).max().unwrap_or(span) } else { span };
+        // A product costs two operations a weight, so few operations mean few weights; counting them costs more.
+        let operations = architecture.forward_flops();
+        let memory = self.limits.memory.unwrap_or(u64::MAX);
+        let units: u64 =
+            architecture.all_layers().fold(architecture.width(architecture.input.axis).max as u64, |sum, layer| {
+                sum.saturating_add(
+                    (architecture.width(layer.output.axis).max as u64)
+                        .saturating_mul(layer.output.values_per_unit() as u64),
+                )
+            });
+        // Pre-activation, activation and gradient of every unit of every example in the batch.
+        let activations = units.saturating_mul(3 * BYTES_PER_NUMBER).saturating_mul(self.batch as u64);
+        let roughly = operations.saturating_mul(COPIES * BYTES_PER_NUMBER).saturating_add(activations);
+        if operations < self.limits.parameters && roughly < memory {
+            return;
+        }
+        let (low, high) = architecture.parameter_count();
+        if high > self.limits.parameters {
+            let message = format!("the network would have {high} parameters, which is beyond the limit");
+            let help = "use smaller widths, or raise the limit by `--parameters-limit`";
+            let here = format!("at most {}", self.limits.parameters);
+            let diagnostic = if low > self.limits.parameters {
+                Diagnostic::error("G0601", span, message)
+            } else {
+                Diagnostic::warning("G0601", span, message)
+            };
+            self.say(diagnostic.here(here).help(help));
+            return;
+        }
+        let bytes = high.saturating_mul(COPIES * BYTES_PER_NUMBER).saturating_add(activations);
+        if bytes > memory {
+            self.say(
+                Diagnostic::error("G0602", span, format!("the network would need about {} of memory", size(bytes)))
+                    .here(format!("the limit is {}", size(memory)))
+                    .help("use smaller widths or a smaller batch, or raise the limit by `--memory-limit`"),
+            );
+        }
+    }
+
+    /// A `when` may fire from now on.
+    fn reach_when(&mut self, event: usize, until: u64) {
+        let actions = &self.events[event].event.actions;
+        let grows = actions.iter().any(|action| matches!(action.kind, ActionKind::Grow(_)));
+        let mut when = When { event, until, fits: false, failure: None, grows };
+        // A second firing and those of other `when`s meet what an earlier one has made.
+        let on_maybe = self.maybe.clone();
+        self.try_when(&mut when, Arc::clone(&self.never), true);
+        if let Some(maybe) = on_maybe
+            && grows
+        {
+            self.try_when(&mut when, maybe, false);
+        }
+        if let Trigger::When { at_most, .. } = self.events[event].event.trigger
+            && at_most > 1
+            && grows
+            && when.fits
+            && let Some(maybe) = self.maybe.clone()
+        {
+            self.try_when(&mut when, maybe, false);
+        }
+        self.whens.push(when);
+    }
+
+    /// After the architecture has changed, every `when` that may still fire meets the new one.
+    fn refire(&mut self) {
+        // Every `when` after every change is quadratic: past this many only the first meeting is judged.
+        const MEETINGS_MAX: usize = 64;
+        if self.whens.is_empty() || self.whens.len() > MEETINGS_MAX {
+            return;
+        }
+        let step = self.timeline.last().map_or(0, |planned| planned.step);
+        let mut whens = std::mem::take(&mut self.whens);
+        for when in whens.iter_mut().filter(|when| when.grows && when.until >= step) {
+            self.try_when(when, Arc::clone(&self.never), false);
+        }
+        self.whens = whens;
+    }
+
+    /// Carries a `when`'s actions out on a copy and joins it with what may be.
+    fn try_when(&mut self, when: &mut When, on: Arc<Architecture>, show: bool) {
+        let events = self.events;
+        let read = &events[when.event];
+        let mut current = on;
+        let mut failure = None;
+        for (at, action) in read.event.actions.iter().enumerate() {
+            let mut growth = None;
+            match &action.kind {
+                ActionKind::Grow(operator) => match self.plan(*operator, &action.args, &current) {
+                    Ok(plan) => {
+                        self.note_unavailable(&plan, &action.args);
+                        for warning in &plan.warnings {
+                            let diagnostic = self.with_cause(place(warning, &action.args), warning.cause.as_deref());
+                            self.say(diagnostic);
+                        }
+                        for layer in plan.after.all_layers().filter(|layer| current.layer(&layer.name).is_none()) {
+                            let step = self.timeline.last().map_or(0, |planned| planned.step);
+                            self.born.entry(layer.name.clone()).or_insert((step, action.args.span));
+                        }
+                        current = Arc::new(plan.after);
+                        growth = Some(PlannedGrowth { summary: plan.summary, promise: plan.promise, rule: plan.rule });
+                    }
+                    Err(refused) => {
+                        failure = Some(refused);
+                        break;
+                    }
+                },
+                ActionKind::SetDropout { layer, to } => {
+                    let (old, _) = actions::names(&action.args);
+                    if let Some((name, span)) = old.iter().find(|(name, _)| current.layer(name).is_none()) {
+                        failure = Some(self.unknown(name, *span, &current));
+                        break;
+                    }
+                    if let Some(layer) = Arc::make_mut(&mut current).layer_mut(layer) {
+                        layer.settings.dropout = *to;
+                    }
+                }
+                _ => {}
+            }
+            if show {
+                let step = match read.event.trigger {
+                    Trigger::When { from, .. } => from,
+                    _ => 0,
+                };
+                let after = Arc::clone(&current);
+                self.timeline.push(Planned {
+                    step,
+                    event: when.event,
+                    action: at,
+                    certain: false,
+                    undo: false,
+                    growth,
+                    after,
+                    span: action.args.span,
+                });
+            }
+        }
+        match failure {
+            None => {
+                when.fits = true;
+                if when.grows {
+                    self.maybe = Some(match self.maybe.take() {
+                        None => current,
+                        Some(maybe) => Arc::new(join(&maybe, &current)),
+                    });
+                }
+            }
+            Some(Refused::Silent) => when.fits = true,
+            Some(Refused::Said(diagnostic) | Refused::Unknown(diagnostic, _)) => {
+                when.failure.get_or_insert(*diagnostic);
+            }
+        }
+    }
+
+    /// Both courses in one: what `plan` and `check` show.
+    fn joined(&self) -> Arc<Architecture> {
+        match &self.maybe {
+            None => Arc::clone(&self.never),
+            Some(maybe) => Arc::new(join(&self.never, maybe)),
+        }
+    }
+
+    fn finish(mut self) -> Vec<Planned> {
+        for when in std::mem::take(&mut self.whens) {
+            let Some(diagnostic) = when.failure else { continue };
+            if when.fits {
+                let message = format!("{} (if it fires at a bad time)", diagnostic.message);
+                self.say(Diagnostic { severity: Severity::Warning, message, ..diagnostic });
+            } else {
+                self.say(diagnostic);
+            }
+        }
+        for (diagnostic, name) in std::mem::take(&mut self.pending) {
+            let Some((step, span)) = self.born.get(&name).filter(|_| !self.gone.contains_key(&name)) else {
+                self.report.add(diagnostic);
+                continue;
+            };
+            self.report.add(
+                Diagnostic::error("G0102", diagnostic.span(), format!("there is no layer `{name}` yet"))
+                    .here("comes too early")
+                    .label(*span, format!("`{name}` comes to exist here, at {}", self.time.moment(*step)))
+                    .help(format!("let this happen after {}", self.time.moment(*step))),
+            );
+        }
+        self.timeline
+    }
+}
+
+/// Why an operator cannot be carried out.
+enum Refused {
+    /// Because of a mistake that was reported elsewhere.
+    Silent,
+    Said(Box<Diagnostic>),
+    /// A layer of this name is not there.
+    Unknown(Box<Diagnostic>, String),
+}
+
+/// Bytes for a reader.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}

@@ -1,0 +1,65 @@
+//! "Did you mean": the nearest of the words that would be right at this place.
+
+/// The candidate that `word` was probably meant to be, if any is near enough.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the letters may be wrong: enough for a slip, too little to turn `relu` into `to`.
+    let allowed = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
+            (distance, candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `a`, `b` or `c`, each in backticks.
+pub fn any_of<S: AsRef<str>>(words: &[S]) -> String {
+    list(words, "or")
+}
+
+/// `a`, `b` and `c`, each in backticks.
+pub fn all_of<S: AsRef<str>>(words: &[S]) -> String {
+    list(words, "and")
+}
+
+fn list<S: AsRef<str>>(words: &[S], last_word: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
+    match quoted.as_slice() {
+        [] => "nothing".into(),
+        [only] => only.clone(),
+        [init @ .., last] => format!("{} {last_word} {last}", init.join(", ")),
+    }
+}
+
+/// Help for an unknown word: the nearest candidate, else all of them when they are few.
+pub fn help<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    if let Some(near) = nearest(word, candidates.clone()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let all: Vec<&str> = candidates.into_iter().collect();
+    match all.len() {
+        0 => None,
+        1..=12 => Some(format!("use {}", any_of(&all))),
+        _ => {
+            Some(format!("use {}, …", all[..12].iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_near_and_another_word_is_not() {
+        assert_eq!(nearest("rellu", ["relu", "gelu", "selu"]), Some("relu"));
+        assert_eq!(nearest("metod", ["method", "to", "eps"]), Some("method"));
+        assert_eq!(nearest("Relu", ["relu"]), Some("relu"));
+        assert_eq!(nearest("patience", ["method", "to", "eps"]), None);
+        assert_eq!(nearest("h9", ["h1", "h2"]), Some("h1"));
+        assert_eq!(nearest("x", ["y"]), None);
+    }
+}

@@ -19,5 +19,8 @@ pub mod check;
 pub mod data;
 pub mod grow;
 pub mod nn;
+pub mod optim;
 pub mod run;
 pub mod syntax;
+pub mod tensor;
+pub mod train;

@@ -6,11 +6,14 @@
 pub mod activation;
 pub mod architecture;
 pub mod axis;
+pub mod init;
 pub mod layers;
+pub mod network;
 pub mod parameter;
 
 pub use activation::Activation;
 pub use architecture::{Architecture, Feature, Layer, LayerId, Presence, Settings, Task};
 pub use axis::{Axis, AxisId, Dim, Side, Width};
 pub use layers::{LAYERS, LayerKind, ParameterShape, Role};
+pub use network::{Mode, Network};
 pub use parameter::{Parameter, Slot, SlotKind};

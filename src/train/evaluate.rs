@@ -1,0 +1,56 @@
+//! The metrics of a part of the data, in evaluation mode.
+
+use super::loss::{Loss, Targets};
+use super::metrics::{MetricKind, MetricValue, Tally};
+use crate::nn::{Mode, Network};
+use std::collections::BTreeMap;
+
+/// Examples that go through the network at once. Results do not depend on it.
+pub const BATCH: usize = 1024;
+
+/// Metrics by word, `loss` always among them, over `targets.len()` examples. `gather` writes the features of a
+/// range of examples, [examples, in] row-major and scaled. Panics when there is no example.
+pub fn evaluate_with(
+    network: &mut Network<f32>,
+    gather: impl FnMut(std::ops::Range<usize>, &mut [f32]) + Send,
+    targets: Targets<'_>,
+    loss: &Loss,
+    metrics: &[&MetricKind],
+) -> BTreeMap<String, MetricValue> {
+    evaluate_in_batches(network, gather, targets, loss, metrics, BATCH)
+}
+
+/// [`evaluate_with`] in batches of another size, for the test that this changes nothing.
+pub fn evaluate_in_batches(
+    network: &mut Network<f32>,
+    mut gather: impl FnMut(std::ops::Range<usize>, &mut [f32]) + Send,
+    targets: Targets<'_>,
+    loss: &Loss,
+    metrics: &[&MetricKind],
+    batch: usize,
+) -> BTreeMap<String, MetricValue> {
+    let examples = targets.len();
+    assert!(examples > 0, "an empty part has no metrics: `data` refuses it");
+    let mut tally = Tally::new(loss.task(), network.outputs());
+    let mut row = Vec::new();
+    network.run(|network| {
+        for start in (0..examples).step_by(batch) {
+            let range = start..examples.min(start + batch);
+            gather(range.clone(), network.input_mut(range.len()));
+            network.forward_loaded(Mode::Evaluate);
+            let (output, targets) = (network.output(), targets.slice(range));
+            loss.add_value(network.compute(), output, targets, &mut row, &mut tally.loss);
+            for (example, output) in output.rows().into_iter().enumerate() {
+                let output = output.to_slice().expect("a network's output is row-major");
+                match targets {
+                    Targets::Classes(classes) => tally.add_class(output, classes[example]),
+                    Targets::Numbers { values, width } => {
+                        tally.add_numbers(output, &values[example * width..][..width]);
+                    }
+                }
+            }
+        }
+    });
+    let all = metrics.iter().copied().chain([super::METRICS[0]]);
+    all.map(|metric| (metric.doc.word.to_string(), metric.value(&tally))).collect()
+}

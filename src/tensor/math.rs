@@ -232,6 +232,6 @@ mod tests {
             .flat_map(|function| points.iter().map(|&x| function(x).to_bits()))
             .collect();
         let digest = crate::base::digest::bytes(&bits.iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<u8>>());
-        assert_eq!(digest, "GOLDEN");
+        assert_eq!(digest, "blake3:643b8008400bc3206a85745998198d4db93134a202d5f801e93bed074084d10f");
     }
 }

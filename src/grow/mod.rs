@@ -4,10 +4,16 @@
 //! `Concrete`; `rewrite` alone changes the size of a tensor. GROWTH's mathematics is in docs/growth.md.
 
 mod anatomy;
+pub mod judge;
 mod operators;
 pub mod plan;
+pub mod realise;
+pub mod rewrite;
 
+pub use judge::{Measured, Probe, Verdict};
 pub use plan::{LrPolicy, Needs, Plan, Promise, Summary};
+pub use realise::{Concrete, Dice, Edit, apply, gradient_norms, realise};
+pub use rewrite::{Origin, Rewrite};
 
 use crate::base::{Args, Doc, Refusal};
 use crate::nn::{Architecture, AxisId};

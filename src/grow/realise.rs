@@ -1,0 +1,338 @@
+//! From a plan to numbers, and from numbers to a changed network.
+
+use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native};
+use super::{Change, Method, Plan, Recipe};
+use crate::base::Refusal;
+use crate::base::rng::{Purpose, Stream};
+use crate::nn::network::fresh_parameter;
+use crate::nn::{Architecture, AxisId, Dim, Layer, Parameter, Role, Side, Slot, SlotKind};
+use crate::tensor::Real;
+use ndarray::{ArrayD, IxDyn};
+
+/// Where the random numbers of an event come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dice {
+    pub seed: u64,
+    /// Completed steps at the event.
+    pub step: u64,
+}
+
+impl Dice {
+    /// The numbers for one parameter or axis.
+    pub fn stream(self, name: &str) -> Stream {
+        Stream::new(self.seed, Purpose::Growth, name, self.step)
+    }
+}
+
+/// One step of carrying out a plan, with every choice made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// One axis, in every tensor that spans it.
+    Rewrite(Rewrite),
+    /// The parameters of a layer are made.
+    Insert { layer: String, recipe: Recipe },
+    /// The parameters of a layer go.
+    Remove { layer: String },
+    /// The reader's bias takes back what is added to each of its inputs: b −= W·(by·1).
+    ShiftBias { reader: String, by: f64 },
+    /// The parameters of a layer begin anew.
+    Redraw { layer: String },
+}
+
+/// A plan with every choice made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Concrete {
+    pub edits: Vec<Edit>,
+    pub dice: Dice,
+}
+
+/// Makes every choice of `plan`: which unit is copied, with which share, which unit goes.
+/// Refused where [`Plan::runs`] says no.
+pub fn realise<T: Real>(plan: &Plan, parameters: &[Parameter<T>], dice: Dice) -> Result<Concrete, Refusal> {
+    plan.runs().map_err(|what| {
+        Refusal::error("G0910", format!("`{what}` is checked but does not run yet"), "see CHANGELOG.md for what runs")
+    })?;
+    let after = &plan.after;
+    let stay = most_important(plan, parameters);
+    let mut edits = Vec::new();
+    for change in &plan.changes {
+        match change {
+            Change::Widen { axis, method, eps, fan_in, zero_moments } => {
+                let (from, to) = (width(*axis, parameters), after.width(*axis).exact());
+                let origins = match method {
+                    Method::Split => shares(from, to, after.axis(*axis).name.as_str(), dice),
+                    _ => kept(0..from).chain((from..to).map(|_| Origin::Fresh)).collect(),
+                };
+                let fresh = Fresh { eps: *eps, fan_in: *fan_in };
+                edits.push(Edit::Rewrite(Rewrite { axis: *axis, origins, fresh, zero_moments: *zero_moments }));
+            }
+            Change::Narrow { axis, .. } => {
+                let (_, units) = stay.iter().find(|(known, _)| known == axis).expect("each narrowed axis was ranked");
+                let origins = kept(units.iter().copied()).collect();
+                let fresh = Fresh { eps: 0.0, fan_in: 0.0 };
+                edits.push(Edit::Rewrite(Rewrite { axis: *axis, origins, fresh, zero_moments: false }));
+            }
+            Change::Insert { layer, recipe } => {
+                edits.push(Edit::Insert { layer: layer.clone(), recipe: *recipe });
+                if let Recipe::Shift { by } = *recipe {
+                    let made = after.layer(layer).expect("a plan inserts into its architecture");
+                    for reader in super::anatomy::weight_readers(made.output.axis, after) {
+                        edits.push(Edit::ShiftBias { reader: reader.name.clone(), by });
+                    }
+                }
+            }
+            Change::Remove { layer } => edits.push(Edit::Remove { layer: layer.clone() }),
+            Change::Redraw { layer } => edits.push(Edit::Redraw { layer: layer.clone() }),
+            Change::Kernel { .. } | Change::Copy { .. } => unreachable!("`Plan::runs` has refused these"),
+        }
+    }
+    Ok(Concrete { edits, dice })
+}
+
+/// Carries out `concrete`. Afterwards the parameters are those of `after`, in its order, with its frozen marks.
+/// Panics when they are not: then plan and rewrite disagree, which is a bug.
+pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, after: &Architecture) {
+    let Concrete { edits, dice } = concrete;
+    let slots: Vec<SlotKind> = parameters
+        .iter()
+        .map(|p| p.slots.iter().map(|slot| slot.kind).collect())
+        .max_by_key(Vec::len)
+        .unwrap_or_default();
+    for edit in edits {
+        match edit {
+            Edit::Rewrite(rewrite) => {
+                for parameter in parameters.iter_mut() {
+                    let layer = owner(&parameter.name, after);
+                    rewrite.apply(parameter, layer, after, dice);
+                }
+            }
+            Edit::Insert { layer, recipe } => {
+                let layer = after.layer(&layer).expect("a plan inserts into its architecture");
+                for shape in layer.kind.parameters(layer, after) {
+                    let mut parameter = fresh_parameter(layer, shape, after, dice.seed);
+                    begin(&mut parameter, recipe);
+                    if parameter.role.is_learned() {
+                        let zeros = || ArrayD::from_elem(parameter.value.raw_dim(), T::ZERO);
+                        parameter.slots = slots.iter().map(|&kind| Slot { kind, value: zeros() }).collect();
+                    }
+                    parameters.push(parameter);
+                }
+            }
+            Edit::Remove { layer } => parameters.retain(|parameter| layer_of(&parameter.name) != layer),
+            Edit::ShiftBias { reader, by } => shift_bias(&reader, by, parameters),
+            Edit::Redraw { layer } => {
+                let layer = after.layer(&layer).expect("a plan redraws layers of its architecture");
+                for parameter in parameters.iter_mut().filter(|p| layer_of(&p.name) == layer.name) {
+                    redraw(parameter, layer, after, dice);
+                }
+            }
+        }
+    }
+    settle(parameters, after);
+}
+
+/// `h1` of `h1.norm.weight`. Names of layers hold no dot.
+fn layer_of(parameter: &str) -> &str {
+    parameter.split_once('.').map_or(parameter, |(layer, _)| layer)
+}
+
+fn owner<'a>(parameter: &str, architecture: &'a Architecture) -> &'a Layer {
+    let layer = layer_of(parameter);
+    architecture.layer(layer).unwrap_or_else(|| panic!("`{parameter}` belongs to a layer of the architecture"))
+}
+
+fn kept(units: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Origin> {
+    units.into_iter().map(|unit| Origin::Old { unit, share: 1.0 })
+}
+
+/// Units of an axis, as the tensors have it.
+fn width<T>(axis: AxisId, parameters: &[Parameter<T>]) -> usize {
+    parameters
+        .iter()
+        .find_map(|parameter| parameter.dims_of(axis).next().map(|at| parameter.value.shape()[at]))
+        .expect("a hidden axis is spanned by the weight that writes it")
+}
+
+/// The old units, then copies in a drawn order, each unit as often as any other. The shares of one unit's copies
+/// sum to 1 and are unequal: with equal shares the copies would get equal gradients and never separate.
+/// Source: Chen et al. 2016 (Net2Net), there with equal shares and noise.
+fn shares(from: usize, to: usize, axis: &str, dice: Dice) -> Vec<Origin> {
+    let mut stream = dice.stream(axis);
+    let order = stream.permutation(from);
+    let copied: Vec<usize> = (0..from).chain((0..to - from).map(|at| order[at % from] as usize)).collect();
+    let mut draws = stream.row(1);
+    let weights: Vec<f64> = copied.iter().map(|_| 0.75 + 0.5 * draws.uniform()).collect();
+    let mut sums = vec![0.0; from];
+    let mut copies = vec![0; from];
+    for (&unit, weight) in copied.iter().zip(&weights) {
+        sums[unit] += weight;
+        copies[unit] += 1;
+    }
+    copied
+        .iter()
+        .zip(&weights)
+        .map(|(&unit, weight)| Origin::Old { unit, share: if copies[unit] == 1 { 1.0 } else { weight / sums[unit] } })
+        .collect()
+}
+
+/// Which units of each narrowed axis stay, in their old order. A unit's rank is the product of the norms of its
+/// incoming and outgoing weights; of equals the earlier stays. Axes are ranked from the last to the first, and
+/// weights to units that go do not count, so that narrowing after a `pad` takes away what it added.
+fn most_important<T: Real>(plan: &Plan, parameters: &[Parameter<T>]) -> Vec<(AxisId, Vec<usize>)> {
+    let mut stay: Vec<(AxisId, Vec<usize>)> = Vec::new();
+    for change in plan.changes.iter().rev() {
+        let Change::Narrow { axis, .. } = *change else { continue };
+        let units = width(axis, parameters);
+        let (mut incoming, mut outgoing) = (vec![0.0; units], vec![0.0; units]);
+        for parameter in parameters.iter().filter(|parameter| parameter.role == Role::Weight) {
+            let goes = |at: usize, index: usize| {
+                let Dim::Feature(spanned, _) = parameter.dims[at] else { return false };
+                stay.iter().any(|(known, units)| *known == spanned && units.binary_search(&index).is_err())
+            };
+            for (at, dim) in parameter.dims.iter().enumerate() {
+                let sums = match dim {
+                    Dim::Feature(a, Side::Emits) if *a == axis => &mut incoming,
+                    Dim::Feature(a, Side::Reads) if *a == axis => &mut outgoing,
+                    _ => continue,
+                };
+                for (index, x) in parameter.value.indexed_iter() {
+                    if !(0..parameter.dims.len()).any(|other| goes(other, index[other])) {
+                        sums[index[at]] += x.to_f64() * x.to_f64();
+                    }
+                }
+            }
+        }
+        let rank = |unit: usize| incoming[unit] * outgoing[unit];
+        let mut order: Vec<usize> = (0..units).collect();
+        order.sort_by(|&a, &b| rank(b).total_cmp(&rank(a)).then(a.cmp(&b)));
+        order.truncate(plan.after.width(axis).exact());
+        order.sort_unstable();
+        stay.push((axis, order));
+    }
+    stay
+}
+
+/// The values with which an inserted layer begins; `parameter` is fresh.
+fn begin<T: Real>(parameter: &mut Parameter<T>, recipe: Recipe) {
+    match parameter.role {
+        Role::Weight => {
+            let inputs = parameter.value.shape()[1];
+            parameter.value.fill(T::ZERO);
+            for unit in 0..parameter.value.shape()[0].min(inputs) {
+                parameter.value[[unit, unit].as_slice()] = T::ONE;
+            }
+        }
+        Role::Bias => {
+            if let Recipe::Shift { by } = recipe {
+                parameter.value.fill(T::from_f64(by));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// b −= c·W·1, and the moments as the gradients change: W now reads h + c, so ∂W gains c·∂b in every column.
+/// First moments follow exactly; √v′ = √v_W + c·√v_b is an upper bound (docs/growth.md §7).
+fn shift_bias<T: Real>(reader: &str, by: f64, parameters: &mut [Parameter<T>]) {
+    let place = |suffix: &str| {
+        let name = format!("{reader}.{suffix}");
+        parameters.iter().position(|p| p.name == name).expect("a reader that can be shifted has a weight and a bias")
+    };
+    let (weight, bias) = (place("weight"), place("bias"));
+    let [weight, bias] = parameters.get_disjoint_mut([weight, bias]).expect("weight and bias are two parameters");
+    // What was added is the rounded constant, so that is what has to be taken back.
+    let by = T::from_f64(by).to_f64();
+    for (b, row) in bias.value.iter_mut().zip(weight.value.outer_iter()) {
+        let sum = row.iter().fold(0.0, |sum, w| sum + w.to_f64());
+        *b = T::from_f64(b.to_f64() - by * sum);
+    }
+    let plus = |into: &mut ArrayD<T>, from: &ArrayD<T>, second: bool| {
+        for (mut row, b) in into.outer_iter_mut().zip(from.iter()) {
+            row.mapv_inplace(|w| {
+                T::from_f64(if second {
+                    let root = w.to_f64().max(0.0).sqrt() + by * b.to_f64().max(0.0).sqrt();
+                    root * root
+                } else {
+                    w.to_f64() + by * b.to_f64()
+                })
+            });
+        }
+    };
+    plus(&mut weight.gradient, &bias.gradient, false);
+    for (slot, from) in weight.slots.iter_mut().zip(&bias.slots) {
+        plus(&mut slot.value, &from.value, slot.kind == SlotKind::SecondMoment);
+    }
+}
+
+/// A parameter whose layer reads something else now: drawn as at the beginning of a run, without state.
+fn redraw<T: Real>(parameter: &mut Parameter<T>, layer: &Layer, after: &Architecture, dice: Dice) {
+    let shape = layer
+        .kind
+        .parameters(layer, after)
+        .into_iter()
+        .find(|shape| shape.name == parameter.name)
+        .expect("a layer keeps its parameters when it is drawn afresh");
+    let extents = shape.extents(after);
+    let mut value = ArrayD::from_elem(IxDyn(&extents), T::ZERO);
+    match parameter.role {
+        Role::Weight => {
+            let law = native(layer, &shape.dims, after);
+            let mut stream = dice.stream(&parameter.name);
+            let length: usize = extents[1..].iter().product();
+            let mut drawn = vec![0.0; length];
+            for (row, mut into) in value.outer_iter_mut().enumerate() {
+                law.fill(&mut stream, row, 0, &mut drawn);
+                into.iter_mut().zip(&drawn).for_each(|(into, draw)| *into = T::from_f64(*draw));
+            }
+        }
+        Role::Gain | Role::RunningVariance => value.fill(T::ONE),
+        Role::Bias | Role::RunningMean => {}
+    }
+    parameter.gradient = ArrayD::from_elem(IxDyn(&extents), T::ZERO);
+    for slot in &mut parameter.slots {
+        slot.value = ArrayD::from_elem(IxDyn(&extents), T::ZERO);
+    }
+    parameter.births = extents.iter().map(|&extent| vec![parameter.updates; extent]).collect();
+    parameter.value = value;
+    begin_anew(parameter);
+}
+
+/// Brings the parameters into the architecture's order, with its axes and frozen marks, and checks every shape.
+fn settle<T: Real>(parameters: &mut Vec<Parameter<T>>, after: &Architecture) {
+    let mut given = std::mem::take(parameters);
+    for layer in after.all_layers() {
+        for shape in layer.kind.parameters(layer, after) {
+            let name = &shape.name;
+            let at = given.iter().position(|p| &p.name == name).unwrap_or_else(|| panic!("growth made no `{name}`"));
+            let mut parameter = given.swap_remove(at);
+            let extents = shape.extents(after);
+            assert_eq!(parameter.value.shape(), extents, "`{name}` has the shape that was planned");
+            assert_eq!(parameter.gradient.shape(), extents, "the gradient of `{name}` has its shape");
+            for slot in &parameter.slots {
+                assert_eq!(slot.value.shape(), extents, "every slot of `{name}` has its shape");
+            }
+            for (births, extent) in parameter.births.iter().zip(&extents) {
+                assert_eq!(births.len(), *extent, "`{name}` knows the age of every index");
+            }
+            parameter.frozen = layer.frozen;
+            parameter.dims = shape.dims;
+            parameters.push(parameter);
+        }
+    }
+    let left: Vec<&str> = given.iter().map(|parameter| parameter.name.as_str()).collect();
+    assert!(left.is_empty(), "growth left {left:?} behind");
+}
+
+/// Norms of the gradients of the entries that are new since the last update and of all others, over parameters
+/// that learn. To be called after the first backward pass behind an event, before the update.
+pub fn gradient_norms<T: Real>(parameters: &[Parameter<T>]) -> (f64, f64) {
+    let (mut fresh, mut old) = (0.0, 0.0);
+    for parameter in parameters.iter().filter(|p| p.role.is_learned() && !p.frozen) {
+        for (index, gradient) in parameter.gradient.indexed_iter() {
+            let born = parameter.births.iter().enumerate().map(|(at, births)| births[index[at]]).max().unwrap_or(0);
+            let square = gradient.to_f64() * gradient.to_f64();
+            *(if born == parameter.updates { &mut fresh } else { &mut old }) += square;
+        }
+    }
+    (f64::sqrt(fresh), f64::sqrt(old))
+}

@@ -1,0 +1,197 @@
+//! The only place that changes the size of a tensor: one rewrite of one axis, applied to every array that
+//! spans it. The factors are those of docs/growth.md §1; nothing here knows a layer kind or an optimiser.
+
+use super::realise::Dice;
+use crate::nn::architecture::Init;
+use crate::nn::init::Law;
+use crate::nn::{Architecture, AxisId, Dim, Layer, Parameter, Role, Side, SlotKind};
+use crate::tensor::Real;
+use ndarray::{ArrayD, Axis, IxDyn};
+
+/// Where one unit of the new axis comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Origin {
+    /// A unit that was there. Its readers get `share` of its outgoing weights: 1, or for several copies of
+    /// one unit numbers that sum to 1.
+    Old { unit: usize, share: f64 },
+    /// A new unit.
+    Fresh,
+}
+
+/// The scale of fresh weights, relative to the initialiser of the layer that they belong to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fresh {
+    /// Of the outgoing weights.
+    pub eps: f64,
+    /// Of the incoming weights.
+    pub fan_in: f64,
+}
+
+/// What becomes of one axis, in every tensor that spans it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewrite {
+    pub axis: AxisId,
+    /// One for each unit of the new axis.
+    pub origins: Vec<Origin>,
+    pub fresh: Fresh,
+    /// The optimiser's state of everything that spans the axis begins anew.
+    pub zero_moments: bool,
+}
+
+/// What an array of a parameter is, for its factors.
+#[derive(Clone, Copy)]
+enum ArrayKind {
+    Value,
+    /// Gradients and first moments: dual to the value.
+    First,
+    Second,
+}
+
+impl ArrayKind {
+    /// By what the entries of a copy are multiplied. α: the copy's share.
+    ///
+    /// | | emits | reads |
+    /// |---|---|---|
+    /// | value | 1 | α |
+    /// | gradient, first moment | α | 1 |
+    /// | second moment | α² | 1 |
+    fn factor(self, side: Side, share: f64) -> f64 {
+        match (self, side) {
+            (ArrayKind::Value, Side::Reads) | (ArrayKind::First, Side::Emits) => share,
+            (ArrayKind::Second, Side::Emits) => share * share,
+            _ => 1.0,
+        }
+    }
+}
+
+impl Rewrite {
+    /// Rewrites one parameter with everything that belongs to it. `layer` is its owner in `after`.
+    pub fn apply<T: Real>(&self, parameter: &mut Parameter<T>, layer: &Layer, after: &Architecture, dice: Dice) {
+        let mut spanned: Vec<(usize, Side)> = parameter
+            .dims
+            .iter()
+            .enumerate()
+            .filter_map(|(at, dim)| match dim {
+                Dim::Feature(axis, side) if *axis == self.axis => Some((at, *side)),
+                _ => None,
+            })
+            .collect();
+        // Rows last: a fresh row takes the writer's rule even at a fresh column.
+        spanned.sort_by_key(|(_, side)| *side == Side::Emits);
+        for (at, side) in spanned {
+            self.resize(&mut parameter.value, at, side, ArrayKind::Value, parameter.role);
+            self.fill(parameter, at, side, layer, after, dice);
+            self.resize(&mut parameter.gradient, at, side, ArrayKind::First, parameter.role);
+            for slot in &mut parameter.slots {
+                let kind = match slot.kind {
+                    SlotKind::FirstMoment => ArrayKind::First,
+                    SlotKind::SecondMoment => ArrayKind::Second,
+                };
+                self.resize(&mut slot.value, at, side, kind, parameter.role);
+            }
+            parameter.births[at] = self
+                .origins
+                .iter()
+                .map(|origin| match origin {
+                    Origin::Old { unit, .. } => parameter.births[at][*unit],
+                    Origin::Fresh => parameter.updates,
+                })
+                .collect();
+            if self.zero_moments {
+                begin_anew(parameter);
+            }
+        }
+    }
+
+    /// One array along one dimension: copies with their factors, fresh entries 0.
+    fn resize<T: Real>(&self, array: &mut ArrayD<T>, at: usize, side: Side, kind: ArrayKind, role: Role) {
+        let mut shape = array.shape().to_vec();
+        shape[at] = self.origins.len();
+        let mut resized = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
+        for (new, origin) in self.origins.iter().enumerate() {
+            let Origin::Old { unit, share } = *origin else { continue };
+            let factor = if role.is_learned() { kind.factor(side, share) } else { 1.0 };
+            let mut into = resized.index_axis_mut(Axis(at), new);
+            into.assign(&array.index_axis(Axis(at), unit));
+            if factor != 1.0 {
+                let factor = T::from_f64(factor);
+                into.mapv_inplace(|x| x * factor);
+            }
+        }
+        *array = resized;
+    }
+
+    /// Values of fresh entries along one dimension.
+    fn fill<T: Real>(
+        &self,
+        parameter: &mut Parameter<T>,
+        at: usize,
+        side: Side,
+        layer: &Layer,
+        after: &Architecture,
+        dice: Dice,
+    ) {
+        let fresh: Vec<usize> = (0..self.origins.len()).filter(|&new| self.origins[new] == Origin::Fresh).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let scale = match (parameter.role, side) {
+            (Role::Gain | Role::RunningVariance, _) => {
+                for &unit in &fresh {
+                    parameter.value.index_axis_mut(Axis(at), unit).fill(T::ONE);
+                }
+                return;
+            }
+            (Role::Weight, Side::Emits) => self.fresh.fan_in,
+            (Role::Weight, Side::Reads) => self.fresh.eps,
+            (Role::Bias | Role::RunningMean, _) => return,
+        };
+        if scale == 0.0 {
+            return;
+        }
+        let law = native(layer, &parameter.dims, after);
+        let mut stream = dice.stream(&parameter.name);
+        let rows = parameter.value.shape()[0];
+        let row_length: usize = parameter.value.shape()[1..].iter().product();
+        let taps: usize = parameter.value.shape()[2..].iter().product();
+        let values = parameter.value.as_slice_mut().expect("a resized array is in row-major order");
+        let mut drawn = vec![0.0; row_length];
+        let mut put = |row: usize, from: usize, to: usize| {
+            law.fill(&mut stream, row, from, &mut drawn[from..to]);
+            for (value, draw) in values[row * row_length + from..row * row_length + to].iter_mut().zip(&drawn[from..to])
+            {
+                *value = T::from_f64(scale * draw);
+            }
+        };
+        match side {
+            Side::Emits => fresh.iter().for_each(|&row| put(row, 0, row_length)),
+            Side::Reads => {
+                (0..rows).for_each(|row| fresh.iter().for_each(|&column| put(row, column * taps, (column + 1) * taps)))
+            }
+        }
+    }
+}
+
+/// The optimiser's state is 0, and every entry is born now.
+pub fn begin_anew<T: Real>(parameter: &mut Parameter<T>) {
+    for slot in &mut parameter.slots {
+        slot.value.fill(T::ZERO);
+    }
+    for births in &mut parameter.births {
+        births.fill(parameter.updates);
+    }
+}
+
+/// How a weight's entries are drawn when it begins: by its layer's initialiser at the fan-in after the event.
+/// Fresh entries of an `orthogonal` weight cannot be orthogonal to the old ones without changing them; they are
+/// normal, with the variance that an orthogonal matrix's entries have.
+pub fn native(layer: &Layer, dims: &[Dim], after: &Architecture) -> Law {
+    let extent = |dim: &Dim| match dim {
+        Dim::Feature(axis, _) => after.width(*axis).exact(),
+        Dim::Fixed(n) => *n,
+    };
+    let fan_out = dims.first().map_or(1, extent);
+    let fan_in = dims.iter().skip(1).map(extent).product();
+    let init: Init = layer.settings.initialiser();
+    Law::of(init, fan_in, fan_out).unwrap_or(Law::Normal(1.0 / (fan_in.max(fan_out).max(1) as f64).sqrt()))
+}

@@ -1,0 +1,232 @@
+//! Promises, kept on real networks and noticed when they are broken.
+
+use super::*;
+use growrun::base::rng::{Purpose, Stream};
+use growrun::grow::{Dice, Measured, Probe, Promise};
+use growrun::nn::{Mode, Network};
+use growrun::tensor::Compute;
+use ndarray::Array2;
+
+/// Standard normal examples: [examples, width].
+pub fn examples(count: usize, width: usize, name: &str) -> Array2<f32> {
+    let mut stream = Stream::new(11, Purpose::Data, name, 0);
+    let mut out = Array2::zeros((count, width));
+    for (at, mut row) in out.outer_iter_mut().enumerate() {
+        let mut draws = stream.row(at as u64);
+        row.iter_mut().for_each(|x| *x = draws.normal() as f32);
+    }
+    out
+}
+
+/// A network whose biases are not zero either, as after some training.
+pub fn network(architecture: &Architecture) -> Network<f32> {
+    let mut network = Network::new(architecture, 3, Compute::single());
+    let mut stream = Stream::new(3, Purpose::Data, "biases", 0);
+    for (at, parameter) in network.parameters.iter_mut().enumerate().filter(|(_, p)| p.dims.len() == 1) {
+        let mut draws = stream.row(at as u64);
+        parameter.value.iter_mut().for_each(|b| *b = (0.2 * draws.normal()) as f32);
+    }
+    network
+}
+
+/// Carries a plan out on a network.
+pub fn carry_out(plan: &Plan, network: &mut Network<f32>) {
+    let concrete = grow::realise(plan, &network.parameters, Dice { seed: 3, step: 40 }).expect("it runs");
+    grow::apply(concrete, &mut network.parameters, &plan.after);
+    network.replan(&plan.after, 0);
+}
+
+fn event(net: &Architecture, word: &str, arguments: &[(&'static str, &str)]) -> (Plan, Measured) {
+    let plan = planned(net, word, arguments);
+    let mut network = network(net);
+    let x = examples(100, 8, "x");
+    let probe = Probe::before(&mut network, x.view(), &plan);
+    carry_out(&plan, &mut network);
+    let measured = probe.after(&mut network, x.view(), &plan);
+    (plan, measured)
+}
+
+#[test]
+fn every_operator_that_runs_keeps_its_promise_behind_every_activation() {
+    for activation in Activation::ALL {
+        let net = usual(activation);
+        for (word, arguments) in [
+            ("widen", &[("target", "h1"), ("to", "300")][..]),
+            ("widen", &[("target", "all"), ("by", "2x")]),
+            ("widen", &[("target", "h2"), ("to", "75"), ("eps", "1e-3")]),
+            ("widen", &[("target", "all"), ("to", "75"), ("eps", "0.5")]),
+            ("widen", &[("target", "h2"), ("to", "75"), ("method", "split")]),
+            ("widen", &[("target", "all"), ("by", "3x"), ("method", "split")]),
+            ("insert identity", &[("after", "h1")]),
+            ("insert identity", &[("before", "out")]),
+            ("insert identity", &[("after", "h2"), ("activation", "linear")]),
+            ("freeze", &[("target", "h1")]),
+        ] {
+            if planned(&net, word, arguments).runs().is_err() {
+                continue;
+            }
+            let (plan, measured) = event(&net, word, arguments);
+            let what = format!("{word} {arguments:?} behind {activation}: {measured:?}");
+            assert!(measured.verdict.held, "{what}");
+            match plan.promise {
+                Promise::Bitwise => assert_eq!((measured.drift, measured.verdict.bound), (0.0, Some(0.0)), "{what}"),
+                // Three layers' worth of rounding of numbers of order 10.
+                Promise::Rounding => assert!(measured.drift < 1e-4, "{what}"),
+                Promise::Bounded => assert!(measured.drift > 0.0 && measured.verdict.bound > Some(0.0), "{what}"),
+                Promise::None => panic!("{what}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn old_and_new_networks_agree_when_the_sum_crosses_a_block() {
+    // 250 → 270 units cross the border of the 256-block of a sum.
+    let net = architecture(8, &[("h1", 250, Activation::Tanh), ("out", 10, Activation::Linear)]);
+    let (_, measured) = event(&net, "widen", &[("target", "h1"), ("to", "270")]);
+    assert_eq!((measured.drift, measured.verdict.held), (0.0, true));
+}
+
+#[test]
+fn a_broken_promise_is_noticed() {
+    let net = usual(Activation::Tanh);
+    let x = examples(64, 8, "x");
+    for arguments in [
+        &[("target", "h1"), ("to", "48")][..],
+        &[("target", "h1"), ("to", "48"), ("method", "split")],
+        &[("target", "h1"), ("to", "48"), ("eps", "1e-6")],
+    ] {
+        let plan = planned(&net, "widen", arguments);
+        let mut network = network(&net);
+        let probe = Probe::before(&mut network, x.view(), &plan);
+        carry_out(&plan, &mut network);
+        let weight = network.parameter_mut("h2.weight").expect("it is there");
+        weight.value[[5, 7]] += 1e-3;
+        let measured = probe.after(&mut network, x.view(), &plan);
+        assert!(!measured.verdict.held && measured.verdict.largest > 0.0, "{arguments:?} {measured:?}");
+    }
+    let plan = planned(&net, "insert identity", &[("after", "h1")]);
+    let mut network = network(&net);
+    let probe = Probe::before(&mut network, x.view(), &plan);
+    carry_out(&plan, &mut network);
+    network.parameter_mut("h1_id1.bias").expect("it is there").value[3] = 0.9;
+    assert!(!probe.after(&mut network, x.view(), &plan).verdict.held, "a shift that is too small cuts off values");
+}
+
+#[test]
+fn what_is_not_a_number_keeps_no_promise() {
+    let net = usual(Activation::Relu);
+    let x = examples(4, 8, "x");
+    let plan = planned(&net, "widen", &[("target", "h1"), ("to", "48")]);
+    let mut network = network(&net);
+    let probe = Probe::before(&mut network, x.view(), &plan);
+    carry_out(&plan, &mut network);
+    network.parameter_mut("h2.weight").expect("it is there").value[[0, 40]] = f32::NAN;
+    assert!(!probe.after(&mut network, x.view(), &plan).verdict.held);
+}
+
+#[test]
+fn permuting_an_axis_changes_the_function_by_rounding_only() {
+    let net = usual(Activation::Gelu);
+    let mut network = network(&net);
+    let x = examples(50, 8, "x");
+    let before = network.forward(x.view(), Mode::Evaluate).to_owned();
+    let axis = net.layer("h1").expect("it is there").output.axis;
+    let order = Stream::new(1, Purpose::Data, "order", 0).permutation(32);
+    let origins = order.iter().map(|&unit| grow::Origin::Old { unit: unit as usize, share: 1.0 }).collect();
+    let fresh = grow::rewrite::Fresh { eps: 0.0, fan_in: 0.0 };
+    let rewrite = grow::Rewrite { axis, origins, fresh, zero_moments: false };
+    let concrete = grow::Concrete { edits: vec![grow::Edit::Rewrite(rewrite)], dice: Dice { seed: 0, step: 0 } };
+    grow::apply(concrete, &mut network.parameters, &net);
+    let after = network.forward(x.view(), Mode::Evaluate).to_owned();
+    let largest = (&after - &before).iter().fold(0f32, |a, b| a.max(b.abs()));
+    // Sums of 32 numbers of order 1 in another order, through one more layer.
+    assert!(largest > 0.0 && largest < 1e-5, "{largest}");
+}
+
+#[test]
+fn narrowing_takes_back_a_pad() {
+    let net = usual(Activation::Relu);
+    let mut network = network(&net);
+    let before = network.digest();
+    let wide = planned(&net, "widen", &[("target", "all"), ("to", "100")]);
+    carry_out(&wide, &mut network);
+    let narrow = planned(&wide.after, "narrow", &[("target", "all"), ("to", "32")]);
+    carry_out(&narrow, &mut network);
+    assert_eq!(network.digest(), before);
+}
+
+#[test]
+fn narrowing_keeps_what_matters() {
+    let net = architecture(2, &[("h1", 4, Activation::Relu), ("out", 2, Activation::Linear)]);
+    let mut network = network(&net);
+    let row_norms = [1.0f32, 5.0, 2.0, 1.0];
+    let column_norms = [3.0f32, 0.5, 2.0, 2.0];
+    for (unit, (row, column)) in row_norms.iter().zip(column_norms).enumerate() {
+        let h1 = network.parameter_mut("h1.weight").expect("it is there");
+        (h1.value[[unit, 0]], h1.value[[unit, 1]]) = (0.0, *row);
+        let out = network.parameter_mut("out.weight").expect("it is there");
+        (out.value[[0, unit]], out.value[[1, unit]]) = (-column, 0.0);
+    }
+    // Products: 3, 2.5, 4, 2.
+    carry_out(&planned(&net, "narrow", &[("target", "h1"), ("to", "2")]), &mut network);
+    assert_eq!(network.parameters[0].value, ndarray::array![[0.0, 1.0], [0.0, 2.0]].into_dyn());
+    assert_eq!(network.parameters[2].value, ndarray::array![[-3.0, -2.0], [0.0, 0.0]].into_dyn());
+}
+
+#[test]
+fn removing_what_was_inserted_gives_back_every_bit() {
+    let net = usual(Activation::Relu);
+    let mut network = network(&net);
+    let before = network.digest();
+    let inserted = planned(&net, "insert identity", &[("after", "h1")]);
+    carry_out(&inserted, &mut network);
+    carry_out(&planned(&inserted.after, "remove", &[("name", "h1_id1")]), &mut network);
+    assert_eq!(network.digest(), before);
+}
+
+#[test]
+fn a_removal_between_different_widths_draws_the_reader_afresh() {
+    let net = usual(Activation::Relu);
+    let mut network = network(&net);
+    let out = network.parameter("out.weight").expect("it is there").value.clone();
+    let plan = planned(&net, "remove", &[("name", "h1"), ("accept", "change")]);
+    carry_out(&plan, &mut network);
+    let names: Vec<&str> = network.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    assert_eq!(names, ["h2.weight", "h2.bias", "out.weight", "out.bias"]);
+    assert_eq!(network.parameters[0].value.shape(), [32, 8]);
+    assert!(network.parameters[1].value.iter().all(|&b| b == 0.0));
+    assert_eq!(network.parameters[2].value, out);
+}
+
+#[test]
+fn an_event_draws_the_same_numbers_again_and_others_at_another_step() {
+    let net = usual(Activation::Relu);
+    let plan = planned(&net, "widen", &[("target", "all"), ("by", "2x"), ("eps", "0.1")]);
+    let grown = |step| {
+        let mut network = network(&net);
+        let concrete = grow::realise(&plan, &network.parameters, Dice { seed: 3, step }).expect("it runs");
+        grow::apply(concrete, &mut network.parameters, &plan.after);
+        network.digest()
+    };
+    assert_eq!(grown(7), grown(7));
+    assert_ne!(grown(7), grown(8));
+}
+
+#[test]
+fn widening_a_range_is_widening_its_layers_in_any_order() {
+    let net = usual(Activation::Tanh);
+    let steps: [&[&str]; 3] = [&["h1..h2"], &["h1", "h2"], &["h2", "h1"]];
+    let digests = steps.map(|targets| {
+        let (mut net, mut network) = (net.clone(), network(&net));
+        for target in targets {
+            // fan-in and fan-out of h2.weight differ between the orders, so its scale would too; he's does not
+            // depend on fan-out, and eps 0 leaves fresh columns out.
+            let plan = planned(&net, "widen", &[("target", target), ("to", "50")]);
+            carry_out(&plan, &mut network);
+            net = plan.after;
+        }
+        network.parameter("out.weight").expect("it is there").value.clone()
+    });
+    assert!(digests.iter().all(|weight| *weight == digests[0]));
+}

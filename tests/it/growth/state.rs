@@ -1,0 +1,263 @@
+//! What growth does to values, optimiser state and ages, entry by entry.
+
+use super::promises::{carry_out, examples};
+use super::*;
+use growrun::nn::{Mode, Network, Parameter, Slot, SlotKind};
+use growrun::optim::{Optimizer, Rule};
+use growrun::tensor::Compute;
+use ndarray::{Array2, ArrayD, ArrayView2, array};
+
+const ADAM: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
+const ADAMW: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.01 };
+const MOMENTUM: Rule = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
+const NESTEROV: Rule = Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
+
+/// 2 → h1 2 → out 1 with values, moments and births that can be followed by eye.
+fn small() -> (Architecture, Network<f32>) {
+    let net = architecture(2, &[("h1", 2, Activation::Tanh), ("out", 1, Activation::Linear)]);
+    let mut network = Network::new(&net, 0, Compute::single());
+    let arrays: [ArrayD<f32>; 4] = [
+        array![[1.0, 2.0], [3.0, 4.0]].into_dyn(),
+        array![5.0, 6.0].into_dyn(),
+        array![[7.0, 8.0]].into_dyn(),
+        array![9.0].into_dyn(),
+    ];
+    for (parameter, value) in network.parameters.iter_mut().zip(arrays) {
+        parameter.slots = vec![
+            Slot { kind: SlotKind::FirstMoment, value: &value * 10.0 },
+            Slot { kind: SlotKind::SecondMoment, value: &value * 100.0 },
+        ];
+        parameter.gradient = &value * 1000.0;
+        parameter.value = value;
+        parameter.updates = 20;
+        for births in &mut parameter.births {
+            births.iter_mut().enumerate().for_each(|(at, birth)| *birth = at as u64);
+        }
+    }
+    (net, network)
+}
+
+fn slots(parameter: &Parameter<f32>) -> (&ArrayD<f32>, &ArrayD<f32>) {
+    (&parameter.slots[0].value, &parameter.slots[1].value)
+}
+
+#[test]
+fn pad_carries_state_and_ages() {
+    let (net, mut network) = small();
+    carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "3")]), &mut network);
+    let [h1, h1_bias, out, out_bias] = &network.parameters[..] else { panic!("four parameters") };
+    assert_eq!(h1.value.slice(ndarray::s![..2, ..]), array![[1.0, 2.0], [3.0, 4.0]]);
+    assert!(h1.value[[2, 0]] != 0.0 && h1.value[[2, 1]] != 0.0, "fresh rows are drawn");
+    assert_eq!(slots(h1).0, &array![[10.0, 20.0], [30.0, 40.0], [0.0, 0.0]].into_dyn());
+    assert_eq!(slots(h1).1, &array![[100.0, 200.0], [300.0, 400.0], [0.0, 0.0]].into_dyn());
+    assert_eq!(h1.births, [vec![0, 1, 20], vec![0, 1]]);
+    assert_eq!(h1_bias.value, array![5.0, 6.0, 0.0].into_dyn());
+    assert_eq!(slots(h1_bias).1, &array![500.0, 600.0, 0.0].into_dyn());
+    assert_eq!(h1_bias.births, [vec![0, 1, 20]]);
+    assert_eq!(out.value, array![[7.0, 8.0, 0.0]].into_dyn());
+    assert_eq!(slots(out).0, &array![[70.0, 80.0, 0.0]].into_dyn());
+    assert_eq!(out.births, [vec![0], vec![0, 1, 20]]);
+    assert_eq!(out_bias.value, array![9.0].into_dyn());
+    assert_eq!(slots(out_bias).0, &array![90.0].into_dyn());
+    assert!(network.parameters.iter().all(|parameter| parameter.updates == 20));
+}
+
+#[test]
+fn split_transforms_gradients_dually_to_values() {
+    let (net, mut network) = small();
+    carry_out(&planned(&net, "widen", &[("target", "h1"), ("by", "2x"), ("method", "split")]), &mut network);
+    let [h1, _, out, _] = &network.parameters[..] else { panic!("four parameters") };
+    // Both units are copied once; the order is drawn.
+    let copied: Vec<usize> = (2..4).map(|new| if h1.value[[new, 0]] == 1.0 { 0 } else { 1 }).collect();
+    assert_eq!(
+        {
+            let mut units = copied.clone();
+            units.sort_unstable();
+            units
+        },
+        [0, 1]
+    );
+    for (new, &unit) in [0, 1].iter().chain(&copied).enumerate() {
+        let share = out.value[[0, new]] / [7.0, 8.0][unit];
+        assert!((0.3..0.7).contains(&share) && share != 0.5, "unequal around a half: {share}");
+        // Everything follows from the share, to the rounding of one product or two.
+        let near = |a: f32, b: f32| assert!((a - b).abs() <= 4.0 * f32::EPSILON * b.abs(), "{a} {b}");
+        assert_eq!(h1.value[[new, 1]], [2.0, 4.0][unit]);
+        near(slots(h1).0[[new, 1]], share * [20.0, 40.0][unit]);
+        near(slots(h1).1[[new, 1]], share * share * [200.0, 400.0][unit]);
+        near(h1.gradient[[new, 1]], share * [2000.0, 4000.0][unit]);
+        assert_eq!(slots(out).0[[0, new]], [70.0, 80.0][unit]);
+        assert_eq!(slots(out).1[[0, new]], [700.0, 800.0][unit]);
+        assert_eq!(h1.births[0][new], unit as u64, "copies inherit their age");
+        assert_eq!(out.births[1][new], unit as u64);
+    }
+    for unit in 0..2 {
+        let new = 2 + copied.iter().position(|&u| u == unit).expect("each is copied");
+        let sum = out.value[[0, unit]] + out.value[[0, new]];
+        assert!((sum - [7.0, 8.0][unit]).abs() < 1e-6 * 8.0, "shares sum to 1, to one rounding each: {sum}");
+    }
+}
+
+#[test]
+fn moments_zero_begins_anew_where_the_axis_reaches() {
+    let (net, mut network) = small();
+    carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "3"), ("moments", "zero")]), &mut network);
+    let [h1, _, out, out_bias] = &network.parameters[..] else { panic!("four parameters") };
+    for parameter in [h1, out] {
+        assert!(parameter.slots.iter().all(|slot| slot.value.iter().all(|&x| x == 0.0)));
+        assert!(parameter.births.iter().flatten().all(|&birth| birth == 20));
+    }
+    assert_eq!(slots(out_bias).0, &array![90.0].into_dyn(), "the axis does not reach it");
+}
+
+#[test]
+fn a_shift_moves_the_readers_bias_and_its_moments() {
+    let (net, mut network) = small();
+    carry_out(&planned(&net, "insert identity", &[("after", "h1")]), &mut network);
+    let [_, _, id, id_bias, out, out_bias] = &network.parameters[..] else { panic!("six parameters") };
+    assert_eq!(id.value, array![[1.0, 0.0], [0.0, 1.0]].into_dyn());
+    assert_eq!(id_bias.value, array![1.0, 1.0].into_dyn());
+    assert_eq!((id.updates, &id.births), (0, &vec![vec![0, 0], vec![0, 0]]));
+    assert_eq!(slots(id), (&ArrayD::zeros(vec![2, 2]), &ArrayD::zeros(vec![2, 2])));
+    // 9 − (7 + 8); m: 70 + 90, 80 + 90; √v: √700 + √900, √800 + √900.
+    assert_eq!(out_bias.value, array![-6.0].into_dyn());
+    assert_eq!(slots(out).0, &array![[160.0, 170.0]].into_dyn());
+    for (v, root) in slots(out).1.iter().zip([700f32.sqrt() + 30.0, 800f32.sqrt() + 30.0]) {
+        assert!((v - root * root).abs() < 1e-3, "{v} {root}: a few roundings of numbers of order 3000");
+    }
+    assert_eq!(slots(out_bias), (&array![90.0].into_dyn(), &array![900.0].into_dyn()));
+}
+
+#[test]
+fn dimensions_that_span_an_axis_twice_are_rewritten_one_by_one() {
+    let (mut net, mut network) = small();
+    // As in a block of one layer, whose output is tied to its input.
+    let axis = net.layer("h1").expect("it is there").output.axis;
+    network.parameters[0].dims[1] = growrun::nn::Dim::Feature(axis, growrun::nn::Side::Reads);
+    net.set_width(axis, growrun::nn::Width::exactly(3));
+    let rewrite = grow::Rewrite {
+        axis,
+        origins: vec![
+            grow::Origin::Old { unit: 0, share: 1.0 },
+            grow::Origin::Old { unit: 1, share: 0.25 },
+            grow::Origin::Old { unit: 1, share: 0.75 },
+        ],
+        fresh: grow::rewrite::Fresh { eps: 0.0, fan_in: 0.0 },
+        zero_moments: false,
+    };
+    let layer = net.layer("h1").expect("it is there").clone();
+    let h1 = &mut network.parameters[0];
+    rewrite.apply(h1, &layer, &net, grow::Dice { seed: 0, step: 0 });
+    assert_eq!(h1.value, array![[1.0, 0.5, 1.5], [3.0, 1.0, 3.0], [3.0, 1.0, 3.0]].into_dyn());
+    assert_eq!(slots(h1).0, &array![[10.0, 20.0, 20.0], [7.5, 10.0, 10.0], [22.5, 30.0, 30.0]].into_dyn());
+    assert_eq!(slots(h1).1, &array![[100.0, 200.0, 200.0], [18.75, 25.0, 25.0], [168.75, 225.0, 225.0]].into_dyn());
+    assert_eq!(h1.births, [vec![0, 1, 1], vec![0, 1, 1]]);
+}
+
+fn step(network: &mut Network<f32>, optimizer: &mut Optimizer, at: u64, x: ArrayView2<f32>, target: ArrayView2<f32>) {
+    let output = network.forward(x, Mode::Train { seed: 5, step: at }).to_owned();
+    let d = (&output - &target) / output.nrows() as f32;
+    network.backward(d.view());
+    let compute = network.compute().clone();
+    optimizer.update(&mut network.parameters, 0.01, &compute);
+}
+
+/// Whether the entries of `small` are those of the corner of `large`.
+fn corner_is_equal(small: &ArrayD<f32>, large: &ArrayD<f32>) -> bool {
+    small.indexed_iter().all(|(index, value)| large[&index] == *value)
+}
+
+/// Two runs, one grown after 5 steps by a pad with eps 0; whether all old values, then all old slots, are equal
+/// to the last bit after one more step of both. `spoil` may change the grown network before that step.
+fn still_equal(rule: Rule, spoil: impl Fn(&mut Network<f32>)) -> (bool, bool) {
+    let mut net = Architecture::new(8, None, Task::Classification);
+    for name in ["h1", "h2"] {
+        let settings = Settings { activation: Activation::Gelu, dropout: 0.25, ..Settings::default() };
+        push(&mut net, name, 20, settings);
+    }
+    push(&mut net, "out", 3, Settings::default());
+    let mut plain = Network::new(&net, 1, Compute::single());
+    let mut optimizer = Optimizer::new(rule, 0.01, None);
+    let (x, target): (Array2<f32>, Array2<f32>) = (examples(16, 8, "x"), examples(16, 3, "y"));
+    for at in 0..5 {
+        step(&mut plain, &mut optimizer, at, x.view(), target.view());
+    }
+    let mut grown = plain.clone();
+    carry_out(&planned(&net, "widen", &[("target", "all"), ("to", "33")]), &mut grown);
+    spoil(&mut grown);
+    for network in [&mut plain, &mut grown] {
+        step(network, &mut optimizer, 5, x.view(), target.view());
+    }
+    let pairs = || plain.parameters.iter().zip(&grown.parameters);
+    let values = pairs().all(|(p, g)| corner_is_equal(&p.value, &g.value));
+    let slots = pairs().all(|(p, g)| p.slots.iter().zip(&g.slots).all(|(p, g)| corner_is_equal(&p.value, &g.value)));
+    (values, slots)
+}
+
+#[test]
+fn after_a_pad_one_more_update_is_bit_equal_on_every_old_entry() {
+    for rule in [MOMENTUM, NESTEROV, ADAM, ADAMW] {
+        assert_eq!(still_equal(rule, |_| {}), (true, true), "{rule:?}");
+    }
+}
+
+#[test]
+fn losing_a_slot_or_an_age_is_noticed() {
+    for rule in [MOMENTUM, NESTEROV, ADAM, ADAMW] {
+        for slot in 0..rule.slots().len() {
+            let lose = |network: &mut Network<f32>| network.parameters[2].slots[slot].value.fill(0.0);
+            assert_eq!(still_equal(rule, lose), (false, false), "{rule:?} without slot {slot}");
+        }
+    }
+    let forget = |network: &mut Network<f32>| network.parameters[0].births[0].fill(0);
+    assert_eq!(still_equal(ADAM, forget), (true, true), "old entries do not look at their neighbours' ages");
+    let rejuvenate = |network: &mut Network<f32>| network.parameters[0].births[0].fill(5);
+    assert_eq!(still_equal(ADAM, rejuvenate), (false, true));
+}
+
+#[test]
+fn fresh_units_begin_to_learn_at_once_on_the_reading_side() {
+    let net = usual(Activation::Relu);
+    let mut network = super::promises::network(&net);
+    let mut optimizer = Optimizer::new(ADAM, 0.01, None);
+    let (x, target) = (examples(32, 8, "x"), examples(32, 10, "y"));
+    step(&mut network, &mut optimizer, 0, x.view(), target.view());
+    carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "48")]), &mut network);
+    for (at, rows_learn) in [(1, false), (2, true)] {
+        step(&mut network, &mut optimizer, at, x.view(), target.view());
+        let gradient = |name: &str| &network.parameter(name).expect("it is there").gradient;
+        let columns = gradient("h2.weight").slice(ndarray::s![.., 32..]).iter().any(|&g| g != 0.0);
+        let rows = gradient("h1.weight").slice(ndarray::s![32.., ..]).iter().any(|&g| g != 0.0);
+        // ∂Z = δ·f(Ux+u)ᵀ at once; ∂U needs Z, which is 0 for one step.
+        assert_eq!((columns, rows), (true, rows_learn), "step {at}");
+    }
+}
+
+#[test]
+fn copies_of_a_unit_separate() {
+    let net = usual(Activation::Tanh);
+    let mut network = super::promises::network(&net);
+    carry_out(&planned(&net, "widen", &[("target", "h1"), ("by", "2x"), ("method", "split")]), &mut network);
+    let mut optimizer = Optimizer::new(MOMENTUM, 0.01, None);
+    let (x, target) = (examples(32, 8, "x"), examples(32, 10, "y"));
+    for at in 0..20 {
+        step(&mut network, &mut optimizer, at, x.view(), target.view());
+    }
+    let weight = &network.parameter("h1.weight").expect("it is there").value;
+    let rows: Vec<Vec<f32>> = weight.outer_iter().map(|row| row.iter().copied().collect()).collect();
+    for (at, row) in rows.iter().enumerate() {
+        assert!(!rows[..at].contains(row), "unit {at} is still a copy");
+    }
+}
+
+#[test]
+fn starvation_is_measured_on_fresh_entries_alone() {
+    let (net, mut network) = small();
+    carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "3")]), &mut network);
+    for parameter in &mut network.parameters {
+        parameter.gradient.fill(2.0);
+    }
+    // Fresh: 2 of h1.weight, 1 of its bias, 1 of out.weight; old: 4 + 2 + 2 + 1.
+    let (fresh, old) = grow::gradient_norms(&network.parameters);
+    assert_eq!((fresh, old), (f64::sqrt(4.0 * 4.0), f64::sqrt(9.0 * 4.0)));
+}

@@ -23,6 +23,9 @@ struct Place<'a> {
     column: usize,
     length: usize,
     text: &'a str,
+    /// Line and column one past the last character, which only SARIF asks for.
+    #[serde(skip)]
+    end: (usize, usize),
 }
 
 fn severity_word(severity: Severity) -> &'static str {

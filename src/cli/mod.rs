@@ -4,13 +4,17 @@
 //! 3 diverged, 4 input/output, 130/143/138 interrupted.
 
 pub mod arguments;
+pub mod explain;
 pub mod machine;
+mod new;
 pub mod numbers;
+pub mod outcome;
+mod progress;
 pub mod render;
 pub mod terminal;
 mod usage;
 
-use crate::base::{Diagnostic, Sources, World, world::Real};
+use crate::base::{Diagnostic, Error, Sources, World, world::Real};
 use arguments::{Command, WELCOME};
 use serde_json::json;
 use std::ffi::OsString;
@@ -51,7 +55,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             say(WELCOME);
             exit::OK
         }
-        Some(_) => exit::OK,
+        Some(Command::Explain(explain)) => explain::run(&context, &explain.words),
+        Some(Command::New(new)) => new::run(&context, &new),
+        Some(_) => {
+            let diagnostic = render::without_place("G0910", "this command is not there yet", "a later version brings it");
+            context.refuse(&[diagnostic], &Sources::default(), wants_json)
+        }
     }
 }
 
@@ -64,5 +73,11 @@ impl Context<'_> {
             say(&format!("{object}\n"));
         }
         exit::BAD_INPUT
+    }
+
+    /// Tells that a file, a folder or the disk failed.
+    fn world_failed(&self, error: &Error, json: bool) -> i32 {
+        self.refuse(&[render::from_error(error)], &Sources::default(), json);
+        exit::WORLD
     }
 }

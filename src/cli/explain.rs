@@ -36,9 +36,10 @@ pub fn run(context: &Context, words: &[String]) -> i32 {
         }
         None => {
             let chapters = chapters();
-            let known = chapters.iter().flat_map(|chapter| &chapter.docs).flat_map(|doc| {
-                std::iter::once(doc.word).chain(doc.args.iter().map(|arg| arg.name))
-            });
+            let known = chapters
+                .iter()
+                .flat_map(|chapter| &chapter.docs)
+                .flat_map(|doc| std::iter::once(doc.word).chain(doc.args.iter().map(|arg| arg.name)));
             let help = match nearest(&word, known) {
                 Some(near) => format!("did you mean `growrun explain {near}`?"),
                 None => "`growrun explain` alone lists every code and word".into(),
@@ -66,7 +67,8 @@ pub fn explanation(word: &str, style: Style) -> Option<String> {
             if arg.name == word && matches!(arg.shape, Shape::Keyword(_) | Shape::Flag | Shape::Many(_)) {
                 let _ = writeln!(out, "{}  an option of `{}`: {}", style.bold(&arg.form()), doc.word, told(arg));
             } else if choices(&arg.shape).contains(&word) {
-                let _ = writeln!(out, "{}  a choice for `{}` of `{}`: {}", style.bold(word), arg.name, doc.word, told(arg));
+                let _ =
+                    writeln!(out, "{}  a choice for `{}` of `{}`: {}", style.bold(word), arg.name, doc.word, told(arg));
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod machine;
 mod new;
 pub mod numbers;
 pub mod outcome;
+#[allow(dead_code)] // until `run` can be called
 mod progress;
 pub mod render;
 pub mod terminal;
@@ -28,6 +29,7 @@ pub struct Context<'a> {
 }
 
 /// Exit codes.
+#[allow(dead_code)] // until `run` can be called
 mod exit {
     pub const OK: i32 = 0;
     pub const FAILED: i32 = 1;
@@ -58,7 +60,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Explain(explain)) => explain::run(&context, &explain.words),
         Some(Command::New(new)) => new::run(&context, &new),
         Some(_) => {
-            let diagnostic = render::without_place("G0910", "this command is not there yet", "a later version brings it");
+            let diagnostic =
+                render::without_place("G0910", "this command is not there yet", "a later version brings it");
             context.refuse(&[diagnostic], &Sources::default(), wants_json)
         }
     }

@@ -65,8 +65,13 @@ struct Guess {
 
 fn from_table(context: &Context, table: &Path, out: Option<&Path>) -> Result<String, Diagnostic> {
     let content = context.world.read(table, TABLE_MAX).map_err(|error| from_error(&error))?;
-    let guess = guess(&content)
-        .map_err(|reason| without_place("G0701", format!("`{}` {reason}", table.display()), "a CSV needs a header with the names of its columns and at least one row of values"))?;
+    let guess = guess(&content).map_err(|reason| {
+        without_place(
+            "G0701",
+            format!("`{}` {reason}", table.display()),
+            "a CSV needs a header with the names of its columns and at least one row of values",
+        )
+    })?;
     // A schedule reads what lies beneath its own folder; anything else is named on the command line.
     let folder = out.and_then(Path::parent).unwrap_or(Path::new(""));
     let beneath = table.strip_prefix(folder).ok().filter(|_| table.is_relative() && !table.starts_with(".."));
@@ -134,10 +139,7 @@ fn write(guess: &Guess, table: &Path, beneath: Option<&Path>) -> String {
     let stem = quoted(&stem);
     let (path, hint) = match beneath {
         Some(path) => (quoted(&path.to_string_lossy()), String::new()),
-        None => (
-            stem.clone(),
-            format!("# The table lies elsewhere: growrun FILE --data {stem}={}\n", table.display()),
-        ),
+        None => (stem.clone(), format!("# The table lies elsewhere: growrun FILE --data {stem}={}\n", table.display())),
     };
     let (task, reason, metric, outputs) = match guess.classes {
         Some(classes) => ("classification", format!("{classes} classes"), "accuracy f1", classes.max(2)),

@@ -122,7 +122,8 @@ fn short_digest(digest: &str) -> String {
 
 /// Rows are true classes, columns predicted ones.
 pub fn confusion_matrix(counts: &[Vec<u64>]) -> String {
-    let mut rows = vec![std::iter::once("true \\ said".to_string()).chain((0..counts.len()).map(|c| c.to_string())).collect()];
+    let mut rows =
+        vec![std::iter::once("true \\ said".to_string()).chain((0..counts.len()).map(|c| c.to_string())).collect()];
     for (class, row) in counts.iter().enumerate() {
         let cells = row.iter().map(|&n| if n == 0 { "·".to_string() } else { n.to_string() });
         rows.push(std::iter::once(class.to_string()).chain(cells).collect::<Vec<_>>());
@@ -149,9 +150,10 @@ fn aligned_right(rows: &[Vec<String>]) -> Vec<String> {
     let widths = column_widths(rows);
     rows.iter()
         .map(|row| {
-            let cells = row.iter().zip(&widths).map(|(cell, &width)| {
-                format!("{}{cell}", " ".repeat(width - cell.chars().count()))
-            });
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, &width)| format!("{}{cell}", " ".repeat(width - cell.chars().count())));
             cells.collect::<Vec<_>>().join("  ")
         })
         .collect()

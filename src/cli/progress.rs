@@ -1,8 +1,8 @@
 //! What a run tells while it goes on: a bar on a terminal, a few plain lines elsewhere, and every
 //! growth event on a line of its own.
 
-use super::outcome;
 use super::numbers;
+use super::outcome;
 use super::terminal::{Terminal, note};
 use crate::run::{Evaluated, Event, Started, Stepped};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -69,8 +69,7 @@ impl Progress {
         }
         let examples = started.examples;
         let parts = [(examples.train, "training"), (examples.val, "validation"), (examples.test, "test")];
-        let parts: Vec<String> =
-            parts.iter().filter(|(n, _)| *n > 0).map(|(n, part)| format!("{n} {part}")).collect();
+        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, part)| format!("{n} {part}")).collect();
         self.line(&format!(
             "{} · {} · {} examples · {} parameters · {} steps",
             started.name,
@@ -87,9 +86,7 @@ impl Progress {
                 "  {bar:30} epoch {prefix}  {msg}  eta {eta}"
             };
             bar.set_style(
-                ProgressStyle::with_template(template)
-                    .expect("the template is a constant")
-                    .progress_chars("━━─"),
+                ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("━━─"),
             );
             self.bar = Some(bar);
         }
@@ -120,7 +117,8 @@ impl Progress {
             let found = evaluated.metrics.iter().find(|(name, _)| wanted(name));
             found.map(|(name, value)| format!("{name} {}", numbers::metric(name, *value)))
         };
-        let score = of(&|name| name.starts_with("val_") && name != "val_loss").or_else(|| of(&|name| name == "val_loss"));
+        let score =
+            of(&|name| name.starts_with("val_") && name != "val_loss").or_else(|| of(&|name| name == "val_loss"));
         self.score = score.unwrap_or_default();
         let part = evaluated.step * LINES_MAX / self.steps.max(1);
         if self.bar.is_some() || part <= self.told {
@@ -128,7 +126,8 @@ impl Progress {
         }
         self.told = part;
         let losses = ["train_loss", "val_loss"].into_iter().filter_map(|loss| of(&|name| name == loss));
-        let mut cells: Vec<String> = std::iter::once(format!("epoch {}", outcome::epoch(evaluated.epoch))).chain(losses).collect();
+        let mut cells: Vec<String> =
+            std::iter::once(format!("epoch {}", outcome::epoch(evaluated.epoch))).chain(losses).collect();
         if !self.score.is_empty() && !self.score.starts_with("val_loss") {
             cells.push(self.score.clone());
         }

@@ -63,7 +63,10 @@ pub fn human(diagnostics: &[Diagnostic], sources: &Sources, style: Style) -> Str
         out.push('\n');
     }
     if diagnostics.len() > DRAWN_MAX {
-        out.push_str(&format!("… and {} more; `growrun check --format json` lists all\n", diagnostics.len() - DRAWN_MAX));
+        out.push_str(&format!(
+            "… and {} more; `growrun check --format json` lists all\n",
+            diagnostics.len() - DRAWN_MAX
+        ));
     }
     if let Some(line) = summary(diagnostics) {
         out.push_str(&line);
@@ -107,7 +110,11 @@ fn draw(out: &mut String, diagnostic: &Diagnostic, texts: &[Text], style: Style)
     // A cause in another file follows with that file's name and line.
     for label in elsewhere {
         let view = View {
-            message: if label.text.is_empty() { "the cause stands here".into() } else { harmless(&label.text).into_owned() },
+            message: if label.text.is_empty() {
+                "the cause stands here".into()
+            } else {
+                harmless(&label.text).into_owned()
+            },
             severity: Severity::Warning,
             text: texts.get(usize::from(label.span.file)),
             labels: vec![label],

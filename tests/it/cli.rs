@@ -64,23 +64,48 @@ fn help_names_every_command_and_what_comes_later() {
 fn an_unknown_command_is_met_with_the_one_that_was_meant() {
     let ran = anywhere(&["chekc", "first.grow"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r#"
+      G0911 × there is no command and no file `chekc`
+      help: did you mean `growrun check`?
+
+    1 error · growrun explain G0911
+    "#);
 }
 
 #[test]
 fn an_unknown_flag_is_met_with_the_one_that_was_meant() {
     let ran = anywhere(&["run", "first.grow", "--sed", "8"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r#"
+      G0911 × there is no flag `--sed` here
+      help: did you mean `--seed`?
+
+    1 error · growrun explain G0911
+    "#);
     let ran = anywhere(&["first.grow", "--set", "width"]);
     assert_eq!(ran.code, 2);
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r#"
+      G0911 × `width` is no value for `--set`
+      help: expected NAME=VALUE
+
+    1 error · growrun explain G0911
+    "#);
     let ran = anywhere(&["check", "first.grow", "--format", "xml"]);
     assert_eq!(ran.code, 2);
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r#"
+      G0911 × `xml` is no value for `--format`
+      help: use one of human, json, sarif
+
+    1 error · growrun explain G0911
+    "#);
     let ran = anywhere(&["plan"]);
     assert_eq!(ran.code, 2);
-    insta::assert_snapshot!(ran.stderr, @"");
+    insta::assert_snapshot!(ran.stderr, @r#"
+      G0911 × FILE is missing
+      help: `--help` behind the command shows its flags, with examples
+
+    1 error · growrun explain G0911
+    "#);
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Progress {
     fn step(&mut self, stepped: &Stepped) {
         let Some(bar) = &self.bar else { return };
         // Text is made ten times a second at most, not at every step.
-        if stepped.step != self.steps && stepped.step % (self.steps / 2000 + 1) != 0 {
+        if stepped.step != self.steps && !stepped.step.is_multiple_of(self.steps / 2000 + 1) {
             return;
         }
         let epochs = self.steps.div_ceil(self.steps_per_epoch);

@@ -230,10 +230,8 @@ fn every_dependency_has_its_reason() {
         } else if line.starts_with('#') {
             reason = true;
             continue;
-        } else if line.contains('=') && section.ends_with("dependencies]") {
-            if !reason {
-                bare.push(line.to_string());
-            }
+        } else if line.contains('=') && section.ends_with("dependencies]") && !reason {
+            bare.push(line.to_string());
         }
         reason = false;
     }

@@ -46,9 +46,9 @@ pub fn named<'a>(args: &Args, argument: &'static str, before: &'a Architecture) 
     before.layer(name).ok_or_else(|| unknown_layer(argument, name, before))
 }
 
-/// The layers of a target, those inside a named block included, in order.
+/// The layers of a target, in order. Never empty.
 pub fn selected<'a>(target: &Target, before: &'a Architecture) -> Result<Vec<&'a Layer>, Refusal> {
-    let mut layers = before.select(target).map_err(|name| unknown_layer("target", &name, before))?;
+    let layers = before.select(target).map_err(|name| unknown_layer("target", &name, before))?;
     if let (Target::Range(first, last), true) = (target, layers.is_empty()) {
         return Err(Refusal::error(
             "G0101",
@@ -58,18 +58,17 @@ pub fn selected<'a>(target: &Target, before: &'a Architecture) -> Result<Vec<&'a
         .at("target")
         .here("runs backwards"));
     }
-    if let [block] = layers.as_slice() {
-        let inner: Vec<&Layer> = block.block.iter().collect();
-        layers.extend(inner);
-    }
     Ok(layers)
 }
 
-/// The hidden axes of a target, each once, with the name by which to speak of it. `verb` is for the message.
-pub fn hidden_axes(verb: &str, target: &Target, before: &Architecture) -> Result<Vec<(AxisId, String)>, Refusal> {
-    let layers = before.select(target).map_err(|name| unknown_layer("target", &name, before))?;
-    let mut axes: Vec<(AxisId, String)> = Vec::new();
-    let _ = selected(target, before)?;
+/// The hidden axes of a target's layers, each once, with the name by which to speak of it. `verb` is for the message.
+pub fn hidden_axes<'a>(
+    verb: &str,
+    target: &Target,
+    layers: &[&'a Layer],
+    before: &Architecture,
+) -> Result<Vec<(AxisId, &'a str)>, Refusal> {
+    let mut axes: Vec<(AxisId, &str)> = Vec::with_capacity(layers.len());
     for layer in layers {
         let axis = layer.output.axis;
         if !before.is_hidden(axis) {
@@ -79,7 +78,7 @@ pub fn hidden_axes(verb: &str, target: &Target, before: &Architecture) -> Result
             return Err(not_hidden(verb, target, layer, before));
         }
         if !axes.iter().any(|(known, _)| *known == axis) {
-            axes.push((axis, layer.name.clone()));
+            axes.push((axis, &layer.name));
         }
     }
     if axes.is_empty() {
@@ -169,10 +168,11 @@ pub fn free_name(name: &str, before: &Architecture) -> Result<(), Refusal> {
 
 /// `stem` with the smallest number from `first` on that no layer has.
 pub fn next_free(stem: &str, first: usize, before: &Architecture) -> String {
-    (first..)
-        .map(|number| format!("{stem}{number}"))
-        .find(|name| before.layer(name).is_none())
-        .expect("an architecture has finitely many names")
+    let mut taken: Vec<usize> =
+        before.all_layers().filter_map(|layer| layer.name.strip_prefix(stem)?.parse().ok()).collect();
+    taken.sort_unstable();
+    let number = taken.into_iter().fold(first, |free, number| if number == free { free + 1 } else { free });
+    format!("{stem}{number}")
 }
 
 /// Between which layers something is inserted.

@@ -15,7 +15,7 @@ pub struct Verdict {
     pub held: bool,
     /// The largest change that the promise allowed anywhere; `None` where nothing was promised.
     pub bound: Option<f64>,
-    /// The largest change at a reader's pre-activation.
+    /// The largest change at a reader's pre-activation; 0 where nothing was promised.
     pub largest: f64,
 }
 
@@ -93,10 +93,13 @@ impl Reading {
     }
 }
 
-/// The layers at which a plan's promise is judged, in order.
+/// The layers at which a plan's promise is judged, in order; none where nothing was promised.
 pub fn readers(plan: &Plan) -> Vec<String> {
     let after = &plan.after;
     let mut names: Vec<String> = Vec::new();
+    if plan.promise == Promise::None {
+        return names;
+    }
     for change in &plan.changes {
         let axis = match change {
             Change::Widen { axis, .. } | Change::Narrow { axis, .. } => *axis,
@@ -120,10 +123,12 @@ pub fn readers(plan: &Plan) -> Vec<String> {
 /// Otherwise, where its old inputs have changed because the same action changed an earlier layer too, the
 /// comparison is with the old weights on the inputs of now: what comes from below has been judged there.
 pub fn judge(promise: Promise, inserted: bool, before: &Reading, after: &Reading, compute: &Compute) -> Verdict {
-    let largest = largest_difference(&before.pre_activation, &after.pre_activation);
     match promise {
-        Promise::None => Verdict { held: true, bound: None, largest },
-        Promise::Bitwise => Verdict { held: largest == 0.0, bound: Some(0.0), largest },
+        Promise::None => Verdict { held: true, bound: None, largest: 0.0 },
+        Promise::Bitwise => {
+            let largest = largest_difference(&before.pre_activation, &after.pre_activation);
+            Verdict { held: largest == 0.0, bound: Some(0.0), largest }
+        }
         Promise::Rounding | Promise::Bounded => within_bounds(promise, inserted, before, after, compute),
     }
 }

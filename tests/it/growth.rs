@@ -2,6 +2,7 @@
 
 mod plans;
 mod promises;
+mod sequences;
 mod state;
 
 use growrun::base::{Args, Refusal, Target, Value};

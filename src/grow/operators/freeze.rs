@@ -32,10 +32,13 @@ pub(super) fn set_frozen(
 ) -> Result<Plan, Refusal> {
     let target = args.target("target").unwrap_or(&Target::All);
     let last = before.layers.last().map(|layer| layer.id);
-    let chosen: Vec<_> = selected(target, before)?
-        .into_iter()
-        .filter(|layer| !(frozen && *target == Target::All && Some(layer.id) == last))
-        .collect();
+    let mut layers = selected(target, before)?;
+    if let [block] = layers.as_slice() {
+        // The name of a block means what is in it too.
+        layers.extend(block.block.iter().collect::<Vec<_>>());
+    }
+    let chosen: Vec<_> =
+        layers.into_iter().filter(|layer| !(frozen && *target == Target::All && Some(layer.id) == last)).collect();
     let mut warnings = maybe_absent(chosen.iter().copied(), "target");
     let mut after = before.clone();
     for layer in &chosen {

@@ -49,8 +49,9 @@ impl Operator for Narrow {
         }
         let to = usize::try_from(to).unwrap_or(usize::MAX);
         let rank = if args.word("rank") == Some("gradient") { Rank::Gradient } else { Rank::Magnitude };
-        let axes = hidden_axes("narrow", target, before)?;
-        let mut warnings = maybe_absent(selected(target, before)?, "target");
+        let layers = selected(target, before)?;
+        let axes = hidden_axes("narrow", target, &layers, before)?;
+        let mut warnings = maybe_absent(layers, "target");
         let mut after = before.clone();
         let mut changes = Vec::new();
         let mut details = Vec::new();
@@ -67,7 +68,7 @@ impl Operator for Narrow {
                         "a `when` before this may not have widened it; put both into one block",
                     )
                     .at("to")
-                    .cause(name.clone()),
+                    .cause(*name),
                 );
             }
             let width = Width { min: from.min.min(to), max: to };
@@ -93,7 +94,7 @@ impl Operator for Narrow {
             )
             .at("to")
             .here(if width.max == to { "the width that it has".into() } else { format!("larger than {width}") })
-            .cause(name.clone()));
+            .cause(*name));
         }
         let promise = (Promise::None, "what the removed units gave is missing");
         let needs = if rank == Rank::Gradient { Needs::Gradients } else { Needs::Nothing };

@@ -85,17 +85,18 @@ impl Operator for Widen {
             return widen_kernel(args, target, before);
         }
         let manner = Manner::read(args)?;
-        let axes = hidden_axes("widen", target, before)?;
-        let mut warnings = maybe_absent(selected(target, before)?, "target");
+        let layers = selected(target, before)?;
+        let axes = hidden_axes("widen", target, &layers, before)?;
+        let mut warnings = maybe_absent(layers, "target");
         let mut after = before.clone();
         let mut changes = Vec::new();
         let mut detail = String::new();
         let mut promise = (Promise::Bitwise, "");
         let mut skipped = Vec::new();
-        for (axis, name) in &axes {
-            let from = before.width(*axis);
-            let Some(to) = new_width(args, *axis, name, before)? else {
-                skipped.push((*axis, name));
+        for &(axis, name) in &axes {
+            let from = before.width(axis);
+            let Some(to) = new_width(args, axis, name, before)? else {
+                skipped.push((axis, name));
                 continue;
             };
             if args.integer("to").is_some_and(|to| from.max as u64 >= to) {
@@ -107,17 +108,17 @@ impl Operator for Widen {
                     )
                     .at("to")
                     .here("perhaps not larger")
-                    .cause(name.clone()),
+                    .cause(name),
                 );
             }
-            can_learn(&manner, args, *axis, name, before, &mut warnings)?;
+            can_learn(&manner, args, axis, name, before, &mut warnings)?;
             let added = to.min - from.min;
-            let held = manner.promise(*axis, name, added, before, &mut warnings)?;
+            let held = manner.promise(axis, name, added, before, &mut warnings)?;
             if changes.is_empty() || held.0 < promise.0 {
                 promise = held;
             }
-            after.set_width(*axis, to);
-            changes.push(manner.change(*axis));
+            after.set_width(axis, to);
+            changes.push(manner.change(axis));
             if !detail.is_empty() {
                 detail.push_str(", ");
             }
@@ -138,7 +139,7 @@ impl Operator for Widen {
                         format!("leave `{name}` out, or use `narrow` to prune it"),
                     )
                     .at("to")
-                    .cause(name.clone()),
+                    .cause(name),
                 );
             }
         }
@@ -318,7 +319,7 @@ fn new_width(args: &Args, axis: AxisId, name: &str, before: &Architecture) -> Re
 }
 
 /// G0201 when no axis of the target grows.
-fn nothing_to_do(args: &Args, target: &Target, axes: &[(AxisId, String)], before: &Architecture) -> Refusal {
+fn nothing_to_do(args: &Args, target: &Target, axes: &[(AxisId, &str)], before: &Architecture) -> Refusal {
     let what = written(target);
     let argument = if args.has("to") { "to" } else { "by" };
     let (axis, name) = &axes[0];
@@ -360,7 +361,7 @@ fn nothing_to_do(args: &Args, target: &Target, axes: &[(AxisId, String)], before
             .here("no layer grows"),
     }
     .at(argument)
-    .cause(name.clone())
+    .cause(*name)
 }
 
 /// G0207 when the fresh units of an axis would stay without effect or all alike forever.

@@ -13,7 +13,7 @@ fn width(plan: &Plan, layer: &str) -> Width {
 }
 
 /// h1 64; r1 residual { a 48; b 64 }; out 10, all relu but the end of the block.
-fn residual() -> Architecture {
+pub fn residual() -> Architecture {
     let mut net = architecture(8, &[("h1", 64, Activation::Relu)]);
     let stream = net.output();
     let dense = layers::find("dense").expect("dense is a layer");

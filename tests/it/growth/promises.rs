@@ -230,3 +230,20 @@ fn widening_a_range_is_widening_its_layers_in_any_order() {
     });
     assert!(digests.iter().all(|weight| *weight == digests[0]));
 }
+
+#[test]
+fn a_shift_behind_dropout_is_exact_in_training_too() {
+    let mut net = Architecture::new(8, None, Task::Classification);
+    let settings = Settings { activation: Activation::Tanh, dropout: 0.5, ..Settings::default() };
+    push(&mut net, "h1", 32, settings);
+    push(&mut net, "out", 10, Settings::default());
+    let mut network = network(&net);
+    let x = examples(50, 8, "x");
+    let train = Mode::Train { seed: 2, step: 9 };
+    let before = network.forward(x.view(), train).to_owned();
+    carry_out(&planned(&net, "insert identity", &[("after", "h1")]), &mut network);
+    let after = network.forward(x.view(), train).to_owned();
+    let largest = (&after - &before).iter().fold(0f32, |a, b| a.max(b.abs()));
+    // Values reach ±2 behind dropout, so a shift of 1 would be off by about 1; this is rounding of sums of 32.
+    assert!(largest > 0.0 && largest < 1e-5, "{largest}");
+}

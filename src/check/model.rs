@@ -89,6 +89,17 @@ pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mu
     if head.has("from") {
         report.not_yet(cover(section.keyword.span, head.span_of("from")), "`model from`");
     }
+    // As in PyTorch, a network without a convolution sees an image as one long vector: `h1.weight` is [out, in].
+    let kind_of = |phrase: &Phrase| match phrase.atoms.get(1) {
+        Some(Spanned { node: Atom::Word(word), .. }) => layers::find(word),
+        _ => None,
+    };
+    let statements =
+        section.body.iter().flat_map(|phrase| std::iter::once(phrase).chain(phrase.block.iter().flatten()));
+    let reads_images = statements.filter_map(kind_of).any(|kind| kind.needs_image());
+    let flat =
+        Ends { inputs: ends.inputs * ends.area.map_or(1, |(rows, columns)| rows * columns), area: None, ..*ends };
+    let ends = if reads_images { ends } else { &flat };
     let mut reader = Reader {
         read: ModelRead {
             architecture: Architecture::new(ends.inputs, ends.area, ends.task),

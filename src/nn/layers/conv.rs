@@ -103,6 +103,10 @@ impl LayerKind for Conv {
             .saturating_mul(taps.saturating_mul(pixels).saturating_mul(2))
     }
 
+    fn needs_image(&self) -> bool {
+        true
+    }
+
     fn runs(&self) -> bool {
         false
     }

@@ -33,6 +33,10 @@ pub trait LayerKind: Sync {
     fn parameters(&self, layer: &Layer, architecture: &Architecture) -> Vec<ParameterShape>;
     /// Of one example, at the largest widths; a multiply-add counts as two.
     fn forward_flops(&self, layer: &Layer, architecture: &Architecture) -> u64;
+    /// Whether it reads an image; a network without such a layer reads images as plain vectors.
+    fn needs_image(&self) -> bool {
+        false
+    }
     /// Whether the engine runs it yet.
     fn runs(&self) -> bool {
         true

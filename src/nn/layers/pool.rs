@@ -67,6 +67,10 @@ impl LayerKind for Pool {
         axis_max(architecture, layer.input.axis).saturating_mul(layer.input.values_per_unit() as u64)
     }
 
+    fn needs_image(&self) -> bool {
+        true
+    }
+
     fn runs(&self) -> bool {
         false
     }

@@ -202,3 +202,82 @@ impl Args {
         self.given.get(name).map_or(self.span, |given| given.span)
     }
 }
+
+impl std::fmt::Display for Duration {
+    /// As the language writes it: `5 epochs`, `1 step`, `10%`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = |n: u64| if n == 1 { "" } else { "s" };
+        match self {
+            Duration::Epochs(n) => write!(f, "{n} epoch{}", plural(*n)),
+            Duration::Steps(n) => write!(f, "{n} step{}", plural(*n)),
+            Duration::Fraction(part) => write!(f, "{}%", part * 100.0),
+        }
+    }
+}
+
+impl std::fmt::Display for Point {
+    /// As the language writes it: `epoch 5`, `step 100`, `10%`, `start`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Point::Epoch(n) => write!(f, "epoch {n}"),
+            Point::Step(n) => write!(f, "step {n}"),
+            Point::Fraction(part) => write!(f, "{}%", part * 100.0),
+            Point::Start => f.write_str("start"),
+            Point::End => f.write_str("end"),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::All => f.write_str("all"),
+            Target::One(name) => f.write_str(name),
+            Target::Range(first, last) => write!(f, "{first}..{last}"),
+        }
+    }
+}
+
+impl Comparison {
+    pub fn word(self) -> &'static str {
+        match self {
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+impl std::fmt::Display for Clause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Clause::Compare { metric, op, value, .. } => write!(f, "{metric} {} {value}", op.word()),
+            Clause::Plateau { metric, window, delta, .. } => {
+                write!(f, "{metric} plateaus for {window}")?;
+                if *delta != 0.0 { write!(f, " delta {delta}") } else { Ok(()) }
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    /// As the language writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Integer(n) => write!(f, "{n}"),
+            Value::Number(x) => write!(f, "{x}"),
+            Value::Factor(x) => write!(f, "{x}x"),
+            Value::Duration(duration) => write!(f, "{duration}"),
+            Value::Point(point) => write!(f, "{point}"),
+            Value::Word(word) | Value::Name(word) => f.write_str(word),
+            Value::Text(text) => write!(f, "\"{text}\""),
+            Value::Target(target) => write!(f, "{target}"),
+            Value::Flag(flag) => f.write_str(if *flag { "yes" } else { "no" }),
+            Value::Condition(clauses) => {
+                let all: Vec<String> = clauses.iter().map(Clause::to_string).collect();
+                f.write_str(&all.join(" and "))
+            }
+        }
+    }
+}

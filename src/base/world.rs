@@ -78,6 +78,9 @@ pub trait World: Send + Sync {
     fn canonical(&self, path: &Path) -> Result<PathBuf>;
     /// Old or new, never neither: a temporary file beside it, synced, then renamed.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()>;
+    /// A folder with these files: all of them or none, in the place of a folder that was there.
+    fn write_folder(&self, path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()>;
+    fn remove_folder(&self, path: &Path) -> Result<()>;
     fn appender(&self, path: &Path) -> Result<Box<dyn Appender>>;
     /// `None` when nothing is there.
     fn entry(&self, path: &Path) -> Result<Option<Entry>>;
@@ -171,6 +174,48 @@ impl World for Real {
             let _ = std::fs::remove_file(&temporary);
         }
         attempt.map_err(fail)
+    }
+
+    fn write_folder(&self, path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+        use std::io::Write;
+        let beside = |suffix: &str| {
+            let mut name = path.file_name().expect("a folder to write has a name").to_os_string();
+            name.push(suffix);
+            path.with_file_name(name)
+        };
+        let (new, old) = (beside(".tmp"), beside(".old"));
+        let attempt = (|| {
+            for stale in [&new, &old] {
+                if stale.exists() {
+                    std::fs::remove_dir_all(stale)?;
+                }
+            }
+            std::fs::create_dir_all(&new)?;
+            for (name, content) in files {
+                let mut file = std::fs::File::create(new.join(name))?;
+                file.write_all(content)?;
+                file.sync_all()?;
+            }
+            std::fs::File::open(&new)?.sync_all()?;
+            if path.exists() {
+                std::fs::rename(path, &old)?;
+            }
+            std::fs::rename(&new, path)?;
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                std::fs::File::open(parent)?.sync_all()?;
+            }
+            // Only now is the old one no longer needed.
+            if old.exists() { std::fs::remove_dir_all(&old) } else { Ok(()) }
+        })();
+        if attempt.is_err() {
+            // Best effort: the failed write is the error to report.
+            let _ = std::fs::remove_dir_all(&new);
+        }
+        attempt.map_err(|error| Error::io("write", path, &error))
+    }
+
+    fn remove_folder(&self, path: &Path) -> Result<()> {
+        std::fs::remove_dir_all(path).map_err(|error| Error::io("remove", path, &error))
     }
 
     fn appender(&self, path: &Path) -> Result<Box<dyn Appender>> {

@@ -51,3 +51,16 @@ impl<T> Parameter<T> {
             .map(|(at, _)| at)
     }
 }
+
+/// Digest of the values of some parameters in their order; `None` when one holds a NaN, which has none.
+pub fn digest(parameters: &[Parameter<f32>]) -> Option<String> {
+    let mut digest = crate::base::digest::Tensors::default();
+    for parameter in parameters {
+        if parameter.value.iter().any(|value| value.is_nan()) {
+            return None;
+        }
+        // Logical order: `iter` walks rows whatever the strides are.
+        digest.add(&parameter.name, parameter.value.shape(), parameter.value.iter().copied());
+    }
+    Some(digest.finish())
+}

@@ -114,7 +114,7 @@ pub struct Growth {
     pub seconds: f64,
     /// Filled in when enough steps have passed.
     pub shock: Option<Shock>,
-    /// Root mean square of the gradient's fresh and old entries after the next step.
+    /// Norms of the gradient over fresh and over old entries at the next step.
     pub gradient_fresh: Option<f64>,
     pub gradient_old: Option<f64>,
     pub span: Span,

@@ -6,4 +6,5 @@ mod data;
 mod engine;
 mod growth;
 mod house;
+mod run;
 mod syntax;

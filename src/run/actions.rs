@@ -1,0 +1,172 @@
+//! One event's actions, one after the other, and how a `during` is undone.
+
+use super::event::*;
+use super::execute::{Failure, Flow, Run, batch_rows};
+use crate::check::program::{Action, ActionKind, Trigger};
+use crate::nn::LayerId;
+
+/// What a `during` did, to be undone when it ends.
+pub(super) enum Undo {
+    Frozen(Vec<(LayerId, bool)>),
+    Factor(f64),
+    Dropout { layer: LayerId, rate: f64 },
+}
+
+/// What `assert preserved` accepts when no `tol` is written.
+const TOLERANCE: f64 = 1e-5;
+
+impl Run<'_> {
+    pub(super) fn fire(&mut self, number: usize) -> Result<Flow, Failure> {
+        let event = &self.program.events[number];
+        // What `assert preserved` compares with is the network as the block found it.
+        let asserts = event.actions.iter().any(|action| matches!(action.kind, ActionKind::AssertPreserved { .. }));
+        let found = asserts.then(|| self.probe_output());
+        let first_growth = self.growths.len();
+        let is_during = matches!(event.trigger, Trigger::During { .. });
+        for action in &event.actions {
+            if let Some(status) = self.interrupted() {
+                return Ok(Flow::End(status));
+            }
+            let (flow, undo) = match &action.kind {
+                ActionKind::AssertPreserved { tolerance } => {
+                    let found = found.as_ref().expect("measured because the block asserts");
+                    (self.assert_preserved(action, *tolerance, found, first_growth)?, None)
+                }
+                _ => self.act(action)?,
+            };
+            if let (true, Some(undo)) = (is_during, undo) {
+                self.undo.entry(number).or_default().push(undo);
+            }
+            if let Flow::End(status) = flow {
+                return Ok(Flow::End(status));
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    pub(super) fn act(&mut self, action: &Action) -> Result<(Flow, Option<Undo>), Failure> {
+        let mut undo = None;
+        match &action.kind {
+            ActionKind::Grow(operator) => return self.grow(*operator, action),
+            ActionKind::SetLrTo(rate) => {
+                undo = Some(Undo::Factor(self.rate.factor));
+                if !self.rate.set_to(*rate, self.step) {
+                    return Ok((
+                        self.fail(
+                            action,
+                            "G0209",
+                            "the lr schedule has reached 0 here, and no factor lifts it".into(),
+                            "set the rate earlier, or use an lr shape that does not end at 0".into(),
+                        ),
+                        None,
+                    ));
+                }
+                self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
+            }
+            ActionKind::SetLrBy(by) => {
+                undo = Some(Undo::Factor(self.rate.factor));
+                self.rate.scale(*by);
+                self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
+            }
+            ActionKind::SetDropout { layer, to } => {
+                let Some(found) = self.architecture.layer_mut(layer) else {
+                    return Ok((
+                        self.fail(
+                            action,
+                            "G0101",
+                            format!("there is no layer `{layer}` now"),
+                            format!("the layers are {}", self.architecture.names().join(", ")),
+                        ),
+                        None,
+                    ));
+                };
+                undo = Some(Undo::Dropout { layer: found.id, rate: found.settings.dropout });
+                found.settings.dropout = *to;
+                self.replan();
+                self.note(action.text.clone(), action.args.span)?;
+            }
+            ActionKind::Save { name } => {
+                self.checkpoint(name)?;
+                self.note(action.text.clone(), action.args.span)?;
+            }
+            ActionKind::Evaluate { part } => self.evaluate_part(part)?,
+            ActionKind::Assert(conditions) => {
+                if !self.history.holds(conditions, self.step, 0) {
+                    let seen: Vec<String> = conditions
+                        .iter()
+                        .filter_map(|condition| match &condition.clause {
+                            crate::base::Clause::Compare { metric, .. } => Some(match self.history.latest(metric) {
+                                Some(value) => format!("{metric} is {value:.6}"),
+                                None => format!("{metric} has not been evaluated"),
+                            }),
+                            crate::base::Clause::Plateau { .. } => None,
+                        })
+                        .collect();
+                    let message = format!("`{}` does not hold: {}", action.text, seen.join(", "));
+                    let help = "what was learned until here is in the run directory; train longer or ask for less";
+                    return Ok((self.fail(action, "G0210", message, help.into()), None));
+                }
+                self.note(format!("{}: it holds", action.text), action.args.span)?;
+            }
+            ActionKind::AssertPreserved { .. } => unreachable!("handled with its block"),
+            ActionKind::Stop => {
+                self.note("stop".into(), action.args.span)?;
+                return Ok((Flow::End(Status::Stopped), None));
+            }
+        }
+        Ok((Flow::Continue, undo))
+    }
+
+    pub(super) fn fail(&self, action: &Action, code: &'static str, message: String, help: String) -> Flow {
+        Flow::End(Status::Failed(Assertion { code, span: action.args.span, message, help }))
+    }
+
+    /// Undoes what a `during` did, last first.
+    pub(super) fn leave(&mut self, number: usize) {
+        for undo in self.undo.remove(&number).unwrap_or_default().into_iter().rev() {
+            match undo {
+                Undo::Factor(factor) => self.rate.factor = factor,
+                Undo::Frozen(layers) => {
+                    for layer in self.architecture.all_layers_mut() {
+                        if let Some((_, frozen)) = layers.iter().find(|(id, _)| *id == layer.id) {
+                            layer.frozen = *frozen;
+                        }
+                    }
+                    self.replan();
+                }
+                Undo::Dropout { layer, rate } => {
+                    if let Some(found) = self.architecture.all_layers_mut().find(|found| found.id == layer) {
+                        found.settings.dropout = rate;
+                    }
+                    self.replan();
+                }
+            }
+        }
+    }
+
+    pub(super) fn replan(&mut self) {
+        self.network.replan(&self.architecture, batch_rows(self.program));
+        self.optimizer.prepare(&mut self.network.parameters);
+    }
+
+    pub(super) fn assert_preserved(
+        &mut self,
+        action: &Action,
+        tolerance: Option<f64>,
+        found: &[f32],
+        first_growth: usize,
+    ) -> Result<Flow, Failure> {
+        let tolerance = tolerance.unwrap_or(TOLERANCE);
+        let now = self.probe_output();
+        let drift = found.iter().zip(&now).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+        let broken = self.growths[first_growth..].iter().any(|growth| !growth.held);
+        // A NaN is no preserved function either, hence not `drift > tolerance`.
+        if broken || drift.is_nan() || drift > tolerance {
+            let message = format!("the outputs moved by {drift:.3e}, more than the {tolerance:.1e} that is accepted");
+            let help = "use a growth that keeps the function (`growrun plan` shows each promise), or raise `tol`";
+            return Ok(self.fail(action, "G0212", message, help.into()));
+        }
+        self.note(format!("{}: the outputs moved by {drift:.1e}", action.text), action.args.span)?;
+        Ok(Flow::Continue)
+    }
+}

@@ -1,0 +1,122 @@
+//! A growth event: planned, carried out on the tensors, probed before and after.
+
+use super::actions::Undo;
+use super::event::*;
+use super::execute::{Failure, Flow, Run};
+use crate::base::Duration;
+use crate::check::program::{Action, Program};
+use crate::grow::{LrPolicy, Operator, Promise};
+
+impl Run<'_> {
+    pub(super) fn grow(&mut self, operator: &dyn Operator, action: &Action) -> Result<(Flow, Option<Undo>), Failure> {
+        let plan = match operator.plan(&action.args, &self.architecture) {
+            Ok(plan) => plan,
+            // Only a `when` can bring a network that is already large enough; everything else the checker has seen.
+            Err(refusal) if refusal.code == "G0201" => {
+                self.note(format!("{}: skipped, {}", action.text, refusal.message), action.args.span)?;
+                return Ok((Flow::Continue, None));
+            }
+            Err(refusal) => return Ok((self.fail(action, refusal.code, refusal.message, refusal.help), None)),
+        };
+        if let Err(missing) = plan.runs() {
+            let message = format!("`{missing}` is not available yet");
+            return Ok((self.fail(action, "G0910", message, "see CHANGELOG.md for what runs".into()), None));
+        }
+        if plan.changes.is_empty() {
+            let before = self.architecture.all_layers().map(|layer| (layer.id, layer.frozen)).collect();
+            self.architecture = plan.after;
+            self.replan();
+            self.note(action.text.clone(), action.args.span)?;
+            return Ok((Flow::Continue, Some(Undo::Frozen(before))));
+        }
+        match plan.lr {
+            LrPolicy::Keep => {}
+            LrPolicy::Rewarm(duration) => self.rate.rewarm(self.step, steps_of(duration, self.program)),
+            LrPolicy::Rewind => self.rate.rewind(self.step),
+        }
+        let growth = self.rewrite(plan, action)?;
+        (self.consumer)(&Event::Grown(&growth))?;
+        let index = self.growths.len();
+        let held = growth.held;
+        let (promise, detail) = (growth.promise, growth.detail.clone());
+        self.growths.push(growth);
+        self.losses.grown(index);
+        self.unmeasured.push(index);
+        // A plateau of the smaller network says nothing about this one.
+        self.stop_since = self.step;
+        for fired in &mut self.fired {
+            fired.since = self.step;
+        }
+        if !held {
+            let message = format!("{detail} promised `{}` and did not keep it", promise.word());
+            let help = "this is a bug of growrun: please report it with the run directory".to_string();
+            return Ok((self.fail(action, "G0211", message, help), None));
+        }
+        Ok((Flow::Continue, None))
+    }
+
+    /// Carries a plan out on the tensors, with the probe before and after.
+    pub(super) fn rewrite(&mut self, plan: crate::grow::Plan, action: &Action) -> Result<Growth, Failure> {
+        let began = self.world.seconds();
+        let parameters_before = self.parameters();
+        let x = self.probe_inputs();
+        let width = self.network.inputs();
+        let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
+        let probe = crate::grow::Probe::before(&mut self.network, view, &plan);
+        let dice = crate::grow::Dice { seed: self.program.seed, step: self.step };
+        let concrete = crate::grow::realise(&plan, &self.network.parameters, dice)?;
+        crate::grow::apply(concrete, &mut self.network.parameters, &plan.after);
+        self.architecture = plan.after.clone();
+        self.replan();
+        let measured = probe.after(&mut self.network, view, &plan);
+        self.flops += 2 * (x.len() / width) as u64 * self.architecture.forward_flops();
+        let weights = crate::nn::parameter::digest(&self.network.parameters);
+        Ok(Growth {
+            step: self.step,
+            epoch: self.epoch(),
+            action: plan.summary.action,
+            target: plan.summary.target,
+            method: plan.summary.method,
+            detail: plan.summary.detail,
+            promise: plan.promise,
+            rule: plan.rule,
+            bound: measured.verdict.bound.filter(|_| plan.promise == Promise::Bounded),
+            held: measured.verdict.held,
+            drift: measured.drift,
+            parameters_before,
+            parameters_after: self.parameters(),
+            shape: self.architecture.to_string(),
+            weights: weights.unwrap_or_else(|| "nan".into()),
+            seconds: self.world.seconds() - began,
+            shock: None,
+            gradient_fresh: None,
+            gradient_old: None,
+            span: action.args.span,
+        })
+    }
+
+    /// The first min(256, n) training examples in file order, scaled, row-major.
+    pub(super) fn probe_inputs(&self) -> Vec<f32> {
+        let part = &self.dataset.train;
+        let indices: Vec<u32> = (0..part.len().min(256) as u32).collect();
+        let mut x = vec![0.0; indices.len() * self.network.inputs()];
+        part.gather(&indices, &self.dataset.scaling, &mut x);
+        x
+    }
+
+    pub(super) fn probe_output(&mut self) -> Vec<f32> {
+        let x = self.probe_inputs();
+        let width = self.network.inputs();
+        let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
+        self.network.forward(view, crate::nn::Mode::Evaluate).iter().copied().collect()
+    }
+}
+
+/// A duration in steps, at least one.
+fn steps_of(duration: Duration, program: &Program) -> u64 {
+    match duration {
+        Duration::Epochs(n) => n.saturating_mul(program.data.steps_per_epoch),
+        Duration::Steps(n) => n,
+        Duration::Fraction(part) => (part * program.train.steps as f64).round_ties_even() as u64,
+    }
+}

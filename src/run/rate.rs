@@ -1,0 +1,126 @@
+//! The learning rate: base · shape(t) · factor, as `lr`, `warmup`, `set lr` and growth's `lr` policy make it.
+
+use crate::check::program::LrShape;
+
+/// The rate over the steps of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rate {
+    base: f64,
+    shape: LrShape,
+    warmup_steps: u64,
+    /// Planned steps of the whole run.
+    total: u64,
+    /// What `set lr` has made of it.
+    pub factor: f64,
+    /// Where the shape begins: 0, or the step of the last `lr rewind`.
+    origin: u64,
+    /// `lr rewarm`: from this step on, over that many.
+    rewarm: Option<(u64, u64)>,
+}
+
+impl Rate {
+    pub fn new(base: f64, shape: LrShape, warmup_steps: u64, total: u64) -> Rate {
+        Rate { base, shape, warmup_steps, total, factor: 1.0, origin: 0, rewarm: None }
+    }
+
+    /// The rate of the step that follows `step` completed ones.
+    pub fn at(&self, step: u64) -> f64 {
+        self.base * self.shape_at(step) * self.factor
+    }
+
+    fn shape_at(&self, step: u64) -> f64 {
+        let done = step.saturating_sub(self.origin);
+        let warm = match self.warmup_steps {
+            0 => 1.0,
+            // The first step has already 1/warmup of the rate, the last of the warm-up all of it.
+            warmup => ((done + 1) as f64 / warmup as f64).min(1.0),
+        };
+        let rewarm = match self.rewarm {
+            Some((start, steps)) if step < start + steps => (step - start + 1) as f64 / steps as f64,
+            _ => 1.0,
+        };
+        // Cosine and line fall over the steps behind the warm-up.
+        let falling = (self.total - self.origin).saturating_sub(self.warmup_steps);
+        let progress = match falling {
+            0 => 0.0,
+            falling => (done.saturating_sub(self.warmup_steps) as f64 / falling as f64).min(1.0),
+        };
+        let shape = match self.shape {
+            LrShape::Constant => 1.0,
+            LrShape::Cosine { last } => last + (1.0 - last) * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress)),
+            LrShape::Linear { last } => 1.0 + (last - 1.0) * progress,
+            LrShape::Step { factor, every_steps } => {
+                // Repeated multiplication: `powi` is not specified to the bit. Past 1100 factors every rate is 0 or infinite.
+                (0..(done / every_steps.max(1)).min(1100)).fold(1.0, |product, _| product * factor)
+            }
+        };
+        shape * warm * rewarm
+    }
+
+    /// `set lr to X`: sets the factor so that the rate is X now. `false` where the shape is 0 and no factor can.
+    pub fn set_to(&mut self, rate: f64, step: u64) -> bool {
+        let now = self.base * self.shape_at(step);
+        if now == 0.0 {
+            return false;
+        }
+        self.factor = rate / now;
+        true
+    }
+
+    /// `set lr by F`
+    pub fn scale(&mut self, by: f64) {
+        self.factor *= by;
+    }
+
+    /// `lr rewarm`: rises again from 0 over that many steps.
+    pub fn rewarm(&mut self, step: u64, steps: u64) {
+        self.rewarm = (steps > 0).then_some((step, steps));
+    }
+
+    /// `lr rewind`: the shape begins again and covers the rest of the run.
+    pub fn rewind(&mut self, step: u64) {
+        self.origin = step.min(self.total);
+        self.rewarm = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosine_ends_at_its_last_rate_and_warm_up_rises_in_equal_steps() {
+        let rate = Rate::new(0.1, LrShape::Cosine { last: 0.01 }, 10, 110);
+        assert_eq!(rate.at(0), 0.1 * 0.1);
+        assert_eq!(rate.at(9), 0.1);
+        assert_eq!(rate.at(10), 0.1);
+        // Half-way between 1 and 0.01: cos(π/2) is 6e-17 in f64.
+        assert!((rate.at(60) - 0.1 * 0.505).abs() < 1e-15);
+        assert!((rate.at(110) - 0.001).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_step_shape_multiplies_at_every_interval() {
+        let rate = Rate::new(1.0, LrShape::Step { factor: 0.1, every_steps: 20 }, 0, 100);
+        assert_eq!([rate.at(0), rate.at(19), rate.at(20), rate.at(40)], [1.0, 1.0, 0.1, 0.1 * 0.1]);
+    }
+
+    #[test]
+    fn setting_the_rate_holds_now_and_keeps_the_shape() {
+        let mut rate = Rate::new(0.2, LrShape::Linear { last: 0.0 }, 0, 100);
+        assert!(rate.set_to(0.05, 50));
+        assert!((rate.at(50) - 0.05).abs() < 1e-17);
+        assert!((rate.at(75) - 0.025).abs() < 1e-17);
+        assert!(!rate.set_to(0.05, 100), "at the end the line is at 0, and no factor lifts it");
+    }
+
+    #[test]
+    fn rewarm_rises_and_rewind_begins_again() {
+        let mut rate = Rate::new(1.0, LrShape::Linear { last: 0.0 }, 0, 100);
+        rate.rewind(50);
+        assert_eq!([rate.at(50), rate.at(75), rate.at(100)], [1.0, 0.5, 0.0]);
+        let mut rate = Rate::new(1.0, LrShape::Constant, 0, 100);
+        rate.rewarm(10, 4);
+        assert_eq!([rate.at(10), rate.at(11), rate.at(13), rate.at(14)], [0.25, 0.5, 1.0, 1.0]);
+    }
+}

@@ -1,0 +1,242 @@
+//! Whole runs: from text to weights and record.
+
+use growrun::base::world::Real;
+use growrun::base::{Diagnostic, World};
+use growrun::check::{Program, Request, check};
+use growrun::data::{Dataset, Place};
+use growrun::run::{self, Event, Finish, Options, Status};
+use growrun::tensor::{Compute, Simd};
+use growrun::{record, syntax};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
+
+const STARTER: &str = "
+data digits { batch 32 }
+model { h1 dense 16 relu; h2 dense 16 relu; out dense 10 }
+train 6 epochs { optimizer adam lr 1e-3; metrics accuracy }
+";
+
+fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>> {
+    let world = Real::default();
+    let (mut schedule, mut diagnostics) = syntax::parse("test.grow", text);
+    diagnostics.extend(syntax::resolve(&mut schedule, &[]));
+    let (vocabulary, named) = (run::vocabulary(), BTreeMap::new());
+    let checked = check(
+        schedule,
+        &Request {
+            world: &world,
+            vocabulary: &vocabulary,
+            folder: Path::new("."),
+            named: &named,
+            seed,
+            base: None,
+            completed: None,
+            limits: Default::default(),
+        },
+    );
+    diagnostics.extend(checked.diagnostics);
+    checked.program.ok_or(diagnostics)
+}
+
+fn dataset(program: &Program) -> Dataset {
+    let world = Real::default();
+    let named = BTreeMap::new();
+    let place = Place { world: &world, folder: Path::new("."), named: &named, seed: program.seed };
+    run::load_data(program, &place).expect("built-in data")
+}
+
+fn compute(threads: usize, simd: Simd) -> Options {
+    Options {
+        compute: Compute::new(threads, simd, true).expect("a path of this machine"),
+        interrupt: Arc::new(AtomicI32::new(0)),
+    }
+}
+
+fn run_with(text: &str, seed: u64, options: &Options) -> Finish {
+    let program = program(text, Some(seed)).unwrap_or_else(|found| panic!("{found:#?}"));
+    let world = Real::default();
+    run::execute(&program, &dataset(&program), options, &world, &mut |_| Ok(())).expect("it runs")
+}
+
+fn run(text: &str) -> Finish {
+    run_with(text, 7, &compute(1, Simd::Auto))
+}
+
+#[test]
+fn growth_with_eps_0_and_identity_after_relu_change_nothing() {
+    let finish = run(&format!(
+        "{STARTER}
+        at epoch 2 {{ evaluate val; widen h2 to 40; insert identity after h2; assert preserved tol 0; evaluate val }}"
+    ));
+    assert_eq!(finish.status, Status::Finished);
+    let drifts: Vec<(&str, f64, bool)> =
+        finish.events.iter().map(|event| (event.promise.word(), event.drift, event.held)).collect();
+    assert_eq!(drifts, [("bitwise", 0.0, true), ("bitwise", 0.0, true)]);
+    assert_eq!(finish.architecture.to_string(), "64-16-40-40-10");
+}
+
+#[test]
+fn evaluation_gives_the_same_bits_before_and_after_growth() {
+    let text =
+        format!("{STARTER}\nat epoch 2 {{ evaluate val; widen h1 to 50; insert identity after h1; evaluate val }}");
+    let program = program(&text, Some(1)).expect("a good schedule");
+    let mut seen: Vec<(u64, u64)> = Vec::new();
+    let world = Real::default();
+    run::execute(&program, &dataset(&program), &compute(1, Simd::Auto), &world, &mut |event| {
+        if let Event::Evaluated(evaluated) = event {
+            let loss = evaluated.metrics.iter().find(|(name, _)| name == "val_loss").expect("always measured");
+            seen.push((evaluated.step, loss.1.to_bits()));
+        }
+        Ok(())
+    })
+    .expect("it runs");
+    let steps = 2 * program.data.steps_per_epoch;
+    let bits: Vec<u64> = seen.iter().filter(|(step, _)| *step == steps).map(|(_, bits)| *bits).collect();
+    assert_eq!(bits.len(), 3, "the schedule's evaluation and the two asked for");
+    assert!(bits.iter().all(|b| *b == bits[0]), "{bits:x?}");
+}
+
+#[test]
+fn the_same_file_gives_the_same_weights_at_any_number_of_threads_and_on_any_path() {
+    let text = format!(
+        "{STARTER}
+        at epoch 1 widen h1 to 37 eps 1e-2
+        at epoch 2 insert identity after h2
+        at epoch 3 widen h2 to 51 method split"
+    );
+    let mut paths = vec![Simd::Auto, Simd::Portable];
+    paths.extend([Simd::Avx2, Simd::Avx512].into_iter().filter(|simd| simd.is_available()));
+    let digest = run_with(&text, 3, &compute(1, Simd::Auto)).weights.expect("finite weights");
+    for threads in [1, 2, 4] {
+        for &simd in &paths {
+            let other = run_with(&text, 3, &compute(threads, simd)).weights.expect("finite weights");
+            assert_eq!(other, digest, "{threads} threads, {}", simd.word());
+        }
+    }
+    assert_ne!(run_with(&text, 4, &compute(1, Simd::Auto)).weights, Some(digest), "another seed, other weights");
+}
+
+#[test]
+fn a_during_is_undone_at_its_end() {
+    let text = format!("{STARTER}\nduring epoch 1..2 {{ freeze h1; set lr by 0.1x; set dropout h2 to 0.5 }}");
+    let program = program(&text, Some(1)).expect("a good schedule");
+    let mut rates = BTreeMap::new();
+    let world = Real::default();
+    let finish = run::execute(&program, &dataset(&program), &compute(1, Simd::Auto), &world, &mut |event| {
+        if let Event::Stepped(stepped) = event {
+            rates.insert(stepped.step - 1, stepped.lr);
+        }
+        Ok(())
+    })
+    .expect("it runs");
+    let epoch = program.data.steps_per_epoch;
+    assert_eq!(
+        [rates[&(epoch - 1)], rates[&epoch], rates[&(2 * epoch - 1)], rates[&(2 * epoch)]],
+        [1e-3, 1e-4, 1e-4, 1e-3]
+    );
+    let layers = &finish.architecture;
+    assert!(layers.all_layers().all(|layer| !layer.frozen && layer.settings.dropout == 0.0));
+}
+
+#[test]
+fn an_assertion_that_does_not_hold_fails_the_run_and_names_the_value() {
+    let finish = run(&format!("{STARTER}\nat epoch 1 assert val_accuracy > 99.99%"));
+    let Status::Failed(why) = &finish.status else { panic!("{:?}", finish.status) };
+    assert!(why.message.contains("val_accuracy is 0."), "{}", why.message);
+}
+
+#[test]
+fn growth_that_changes_the_function_fails_assert_preserved() {
+    let finish = run(&format!("{STARTER}\nat epoch 1 {{ narrow h2 to 4; assert preserved }}"));
+    assert!(matches!(finish.status, Status::Failed(_)), "{:?}", finish.status);
+}
+
+#[test]
+fn a_plateau_grows_once_and_counting_begins_anew() {
+    let finish = run(&format!(
+        "{STARTER}\nwhen val_loss plateaus for 1 epochs delta 1000 at most 2 times cooldown 1 epochs widen h1 by 4"
+    ));
+    // An evaluation each epoch; a window of one needs one before it, and each growth restarts the count.
+    let epochs: Vec<f64> = finish.events.iter().map(|event| event.epoch).collect();
+    assert_eq!(epochs, [2.0, 4.0]);
+}
+
+#[test]
+fn an_early_stop_still_evaluates_and_fires_at_end() {
+    let finish = run(&format!("{STARTER}\nat step 60 stop\nat end save \"last\""));
+    assert_eq!((finish.status.clone(), finish.step), (Status::Stopped, 60));
+    assert!(finish.metrics.iter().any(|metric| metric.name == "val_accuracy"));
+}
+
+#[test]
+fn a_run_directory_holds_the_record_and_reads_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let world = Real::default();
+    let text =
+        format!("experiment \"First Growth\"\n{STARTER}\nat epoch 1 widen h2 to 20 eps 1e-3\nat end save \"kept\"");
+    let program = program(&text, Some(5)).expect("a good schedule");
+    let data = dataset(&program);
+    let command = vec!["growrun".into(), "test.grow".into()];
+    let mut recorder =
+        record::Recorder::create(&world, folder.path(), &program, &data, command).expect("a writable folder");
+    let run_folder = recorder.folder().to_path_buf();
+    assert!(run_folder.ends_with("first-growth/0001"));
+    let mut before_first_step = None;
+    let finish = run::execute(&program, &data, &compute(1, Simd::Auto), &world, &mut |event| {
+        recorder.consume(event)?;
+        if let Event::Stepped(stepped) = event
+            && stepped.step == 1
+        {
+            before_first_step =
+                Some(std::fs::read_to_string(run_folder.join("run.yaml")).expect("written at the start"));
+        }
+        Ok(())
+    })
+    .expect("it runs");
+    assert!(before_first_step.expect("a first step").contains("status: running"));
+
+    let loaded = record::load::run(&world, &run_folder, Compute::single()).expect("what was just written");
+    assert_eq!(loaded.record.status, "finished");
+    assert_eq!(loaded.record.schedule[0].text, text);
+    assert_eq!(loaded.record.events.len(), 1);
+    assert_eq!(loaded.record.events[0].drift, finish.events[0].drift);
+    let outcome = loaded.record.result.as_ref().expect("it has ended");
+    assert_eq!(outcome.weights, finish.weights);
+    assert_eq!(loaded.network.parameters.len(), 6);
+    let accuracy = outcome.metrics.iter().find(|metric| metric.name == "val_accuracy").expect("measured");
+    assert_eq!(accuracy.exact(), finish.metrics.iter().find(|m| m.name == "val_accuracy").map(|m| m.value));
+    let lines = std::fs::read_to_string(run_folder.join("metrics.jsonl")).expect("metrics");
+    assert_eq!(lines.lines().count(), 6, "one a line for each evaluation");
+    for name in ["weights.safetensors", "state.safetensors", "meta.yaml"] {
+        assert!(world.entry(&run_folder.join("checkpoints/kept").join(name)).expect("readable").is_some(), "{name}");
+    }
+    // One flipped bit is found.
+    let path = run_folder.join("final.safetensors");
+    let mut content = std::fs::read(&path).expect("weights");
+    *content.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&path, content).expect("writable");
+    let refusal = record::load::run(&world, &run_folder, Compute::single()).err().expect("a broken file");
+    assert!(refusal.message.contains("digests differ"), "{refusal}");
+}
+
+#[test]
+fn a_signal_ends_the_run_with_its_work_saved() {
+    let program = program(STARTER, Some(1)).expect("a good schedule");
+    let options = compute(1, Simd::Auto);
+    let interrupt = options.interrupt.clone();
+    let world = Real::default();
+    let mut saved = None;
+    let finish = run::execute(&program, &dataset(&program), &options, &world, &mut |event| {
+        match event {
+            Event::Stepped(stepped) if stepped.step == 50 => interrupt.store(15, std::sync::atomic::Ordering::SeqCst),
+            Event::Checkpoint(checkpoint) => saved = Some((checkpoint.name.to_string(), checkpoint.step)),
+            _ => {}
+        }
+        Ok(())
+    })
+    .expect("it runs");
+    assert_eq!(finish.status, Status::Interrupted { signal: 15 });
+    assert_eq!(saved, Some(("interrupted".to_string(), 50)));
+}

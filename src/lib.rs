@@ -16,11 +16,11 @@
 
 pub mod base;
 pub mod check;
-pub mod cli;
 pub mod data;
 pub mod grow;
 pub mod nn;
 pub mod optim;
+pub mod record;
 pub mod run;
 pub mod syntax;
 pub mod tensor;

@@ -1,0 +1,214 @@
+//! The one module that knows serde_yaml, so that replacing it is one file.
+//!
+//! serde_yaml writes YAML 1.2 while PyYAML reads YAML 1.1: `1e-7` would come back as text, `no` as False,
+//! `12:30` as 750. What is written here reads back equal in both.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Largest record that is read, in bytes.
+pub const BYTES_MAX: u64 = 1 << 20;
+
+/// A record as text. Panics when a type cannot be YAML, which the types of a record can.
+pub fn write<T: Serialize>(value: &T) -> String {
+    let text = serde_yaml::to_string(value).expect("a record's types are plain maps, lists and scalars");
+    let mut out = String::with_capacity(text.len() + 64);
+    // Indentation of the key whose literal block we are in; its lines are the user's text.
+    let mut block: Option<usize> = None;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if let Some(outer) = block {
+            if line.trim().is_empty() || indent > outer {
+                out.push_str(line);
+                continue;
+            }
+            block = None;
+        }
+        let bare = line.trim_end_matches('\n');
+        let at = scalar_start(bare);
+        let scalar = &bare[at..];
+        if scalar.starts_with(['|', '>']) {
+            block = Some(indent);
+        }
+        out.push_str(&bare[..at]);
+        out.push_str(&plain(scalar));
+        out.push('\n');
+    }
+    out
+}
+
+/// Reads a record. The error is serde_yaml's sentence with line and column.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_yaml::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Where the scalar of a line begins: behind `- ` and `key: `.
+fn scalar_start(line: &str) -> usize {
+    let mut at = line.len() - line.trim_start_matches(' ').len();
+    while line[at..].starts_with("- ") {
+        at += 2;
+    }
+    if !line[at..].starts_with(['"', '\'']) {
+        if let Some(colon) = line[at..].find(": ") {
+            at += colon + 2;
+        } else if line[at..].ends_with(':') {
+            at = line.len();
+        }
+    }
+    at
+}
+
+/// A scalar as both versions of YAML read it.
+fn plain(scalar: &str) -> String {
+    if scalar.is_empty() || scalar.starts_with(['"', '\'', '|', '>', '[', '{', '!', '&', '*']) {
+        return scalar.into();
+    }
+    if let Some((mantissa, exponent)) = scalar.split_once('e')
+        && is_number(mantissa)
+        && exponent.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit())
+        && !exponent.is_empty()
+    {
+        let mantissa = if mantissa.contains('.') { mantissa.to_string() } else { format!("{mantissa}.0") };
+        let exponent = if exponent.starts_with(['+', '-']) { exponent.to_string() } else { format!("+{exponent}") };
+        return format!("{mantissa}e{exponent}");
+    }
+    if surprises_yaml_1_1(scalar) { format!("'{scalar}'") } else { scalar.into() }
+}
+
+/// Digits with at most one dot and perhaps a sign.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty()
+        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && digits.bytes().filter(|b| *b == b'.').count() <= 1
+        && digits.bytes().next().is_some_and(|b| b.is_ascii_digit())
+}
+
+/// Whether YAML 1.1 takes this text for something else than text, where YAML 1.2 does not.
+fn surprises_yaml_1_1(scalar: &str) -> bool {
+    let lower = scalar.to_ascii_lowercase();
+    if matches!(lower.as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "=" | "<<") {
+        return true;
+    }
+    let canonical = is_number(scalar) && !(scalar.trim_start_matches('-').starts_with('0') && scalar.len() > 1)
+        || is_number(scalar) && scalar.contains('.');
+    if canonical {
+        return false;
+    }
+    // 12:30, 1_000, 017, 0b1, 2001-12-14, .5e1: begins like a number and holds nothing but a number's characters.
+    let starts = scalar.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
+    starts
+        && scalar.bytes().any(|b| b.is_ascii_digit())
+        && scalar.bytes().all(|b| b.is_ascii_hexdigit() || b"_:.+-xobTtZz ".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Sample {
+        texts: Vec<String>,
+        numbers: Vec<f64>,
+        whole: Vec<u64>,
+        flag: bool,
+        none: Option<f64>,
+        nested: Vec<Inner>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Inner {
+        name: String,
+        text: String,
+    }
+
+    fn sample() -> Sample {
+        let texts = [
+            "no",
+            "on",
+            "Off",
+            "y",
+            "12:30",
+            "1:2:3.5",
+            "1_000",
+            "010",
+            "0x1f",
+            "0b1",
+            "1e5",
+            "1e-7",
+            "1.5",
+            ".5",
+            "2001-12-14",
+            "2001-12-14 21:59:43",
+            "=",
+            "<<",
+            "~",
+            "null",
+            "true",
+            "",
+            " padded ",
+            "a: b",
+            "- a",
+            "#x",
+            "it's",
+            "tab\there",
+            "line\nline\n",
+            "\nleading",
+            "trailing\n\n",
+            "  indented\nkey: 1e-7\n",
+            "h2 32 → 256",
+            "blake3:4f1c",
+            "+1",
+            "-",
+            "1e",
+            "e5",
+            ".inf",
+            ".nan",
+            "-.INF",
+            "1.",
+            "\u{7}",
+            "x\r\ny",
+        ];
+        Sample {
+            texts: texts.iter().map(|text| text.to_string()).collect(),
+            numbers: vec![1e-7, 1e16, 1.5e300, 0.1, -2.5e-9, 0.0, 3.0, -1e22, 123456.789, 5e-324],
+            whole: vec![0, 7, u64::MAX],
+            flag: true,
+            none: None,
+            nested: texts.iter().map(|text| Inner { name: text.to_string(), text: format!("a\n{text}\n") }).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back_equal() {
+        let text = write(&sample());
+        assert_eq!(read::<Sample>(&text).expect("our own output"), sample(), "{text}");
+    }
+
+    #[test]
+    fn floats_and_words_are_written_as_pyyaml_reads_them() {
+        #[derive(Serialize)]
+        struct Doc {
+            a: f64,
+            b: f64,
+            c: &'static str,
+            d: &'static str,
+            e: &'static str,
+            f: u64,
+        }
+        let text = write(&Doc { a: 1e-7, b: 2.5e16, c: "no", d: "12:30", e: "1_000", f: 10 });
+        assert_eq!(text, "a: 1.0e-7\nb: 2.5e+16\nc: 'no'\nd: '12:30'\ne: '1_000'\nf: 10\n");
+    }
+
+    #[test]
+    fn a_schedule_stays_as_it_was() {
+        #[derive(Serialize)]
+        struct Doc {
+            text: &'static str,
+            after: f64,
+        }
+        let text = write(&Doc { text: "lr: 1e-3\nno: on\n", after: 1e-3 });
+        assert_eq!(text, "text: |\n  lr: 1e-3\n  no: on\nafter: 0.001\n");
+    }
+}

@@ -230,11 +230,14 @@ impl<'a> Lower<'a> {
             }
         }
         let name = name?;
-        if let Some(error) = super::resolve::literal_mistake(&name.node, &value) {
-            self.report(error);
+        let mistake = super::resolve::literal_mistake(&name.node, &value);
+        if mistake.is_some() || value.iter().any(|atom| atom.node == Atom::Bad) {
             // The name exists; its value stays silent wherever it is used.
             let place = value.first().map_or(name.span, |first| first.span);
             value = vec![Spanned::new(Atom::Bad, place)];
+        }
+        if let Some(error) = mistake {
+            self.report(error);
         }
         if value.is_empty() {
             return None;
@@ -509,9 +512,7 @@ impl<'a> Lower<'a> {
             return None;
         }
         if STATEMENTS.contains(&word) {
-            let slice = &self.cover[span.start as usize..span.end as usize];
-            let error = malformed::explain(word, slice, span);
-            self.spoilt(span, error);
+            self.spoilt(span, |slice| malformed::explain(word, slice, span));
             return None;
         }
         let place = self.span(first);
@@ -537,25 +538,23 @@ impl<'a> Lower<'a> {
         let slice = &self.cover[span.start as usize..span.end as usize];
         let word: String = slice.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         if matches!(word.as_str(), "at" | "every" | "during" | "when" | "let") {
-            let error = malformed::explain(&word, slice, span);
-            self.spoilt(span, error);
+            self.spoilt(span, |slice| malformed::explain(&word, slice, span));
             return;
         }
         let first = pair.into_inner().next();
         let place = first.as_ref().map_or(span, |first| self.span(first));
-        let shown = atoms::short(&self.cover[place.start as usize..place.end as usize]);
-        self.spoilt(
-            place,
-            Diagnostic::error("G0001", place, format!("a statement cannot begin with `{shown}` here"))
-                .here("not here")
-                .help(rule),
-        );
+        self.spoilt(place, |text| {
+            let message = format!("a statement cannot begin with `{}` here", atoms::short(text));
+            Diagnostic::error("G0001", place, message).here("not here").help(rule)
+        });
     }
 
     /// Reports a statement that is lost, unless something in it has been reported already.
-    fn spoilt(&mut self, span: Span, error: Diagnostic) {
+    fn spoilt(&mut self, span: Span, error: impl FnOnce(&str) -> Diagnostic) {
         let slice = &self.cover[span.start as usize..span.end as usize];
-        if !slice.contains('\u{1}') {
+        // To explain a statement is to read it again: past the limit nobody would see the answer.
+        if !slice.contains('\u{1}') && self.found.len() <= super::MISTAKES {
+            let error = error(slice);
             self.report(error);
         }
     }

@@ -28,6 +28,10 @@ pub fn explain(word: &str, slice: &str, span: Span) -> Diagnostic {
             expected.push(text);
         }
     }
+    let last = last_piece(before);
+    if expected == ["a number"] && matches!(last, "every" | "cooldown" | "for") {
+        expected = vec!["a duration such as `5 epochs`"];
+    }
     if expected.is_empty() {
         expected.push("the end of the statement");
     }
@@ -83,18 +87,17 @@ fn last_piece(text: &str) -> &str {
     text.rsplit([' ', '\t', '\n', '\r', ';']).next().unwrap_or(text)
 }
 
-/// The last three words of what came before, enough to find the place by.
+/// The last words of what came before, enough to find the place by.
 fn tail(text: &str) -> &str {
-    let mut start = text.len();
-    for (words, (at, _)) in text.rmatch_indices([' ', '\t', '\n', ';', '{']).enumerate() {
-        if words == 3 || text.len() - at > 60 {
-            break;
-        }
-        start = at + 1;
-        if words < 2 && at == 0 {
-            break;
-        }
+    if text.len() <= 40 && !text.contains(['\n', '\r']) {
+        return text;
     }
-    let from_start = text.len() <= 30 && !text.contains('\n');
-    if from_start { text } else { text[start.min(text.len())..].trim_start() }
+    // A hostile piece can be a megabyte long; its end says where we are.
+    let mut start = text.len().saturating_sub(60);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let near = &text[start..];
+    let third = near.rmatch_indices([' ', '\t', '\n', '\r', ';', '{']).nth(2).map_or(0, |(at, _)| at + 1);
+    near[third..].trim_start()
 }

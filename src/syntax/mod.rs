@@ -56,13 +56,26 @@ pub const CODES: &[(&str, &str)] = &[
     ("G0015", "a let that is never used"),
 ];
 
-/// Reads one text. Includes are not followed and leave nothing behind; `$NAME` stays until [`resolve`].
+/// Reads one text that is in no file. An `include` is an error here, since there is no folder to look in;
+/// `$NAME` stays until [`resolve`].
 pub fn parse(name: &str, text: &str) -> (Schedule, Vec<Diagnostic>) {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
     let (statements, mut found) = read_text(text, file, true);
     let mut assembly = Assembly::default();
-    statements.into_iter().for_each(|statement| assembly.add(statement));
+    for statement in statements {
+        if let Statement::Include { path } = &statement {
+            let shown = atoms::short(path);
+            let message =
+                format!("cannot include `{shown}`: this text is in no file, so there is no folder to look in");
+            found.push(
+                Diagnostic::error("G0009", path.span, message)
+                    .here("relative to nothing")
+                    .help("save the text as a file first"),
+            );
+        }
+        assembly.add(statement);
+    }
     let (schedule, more) = assembly.finish(sources);
     found.extend(more);
     (schedule, in_order(found))

@@ -16,7 +16,8 @@ pub fn literal_mistake(name: &str, value: &[Spanned<Atom>]) -> Option<Diagnostic
         )))
     };
     match value {
-        [Spanned { node: Atom::Bad, .. }, ..] | [_, Spanned { node: Atom::Bad, .. }, ..] | [] => None,
+        [] => None,
+        _ if value.iter().any(|atom| atom.node == Atom::Bad) => None,
         [Spanned { node: Atom::Variable(other), span }, ..] => {
             error(*span, format!("the value of a name cannot be another name, `${}`", short(other)))
                 .map(|error| error.here("a name"))
@@ -113,7 +114,7 @@ fn set(schedule: &mut Schedule, name: &str, value: &str, found: &mut Vec<Diagnos
         }
         atoms => {
             let mistake = literal_mistake(name, atoms);
-            let wrong = mistake.is_some();
+            let wrong = mistake.is_some() || atoms.iter().any(|atom| atom.node == Atom::Bad);
             found.extend(mistake);
             wrong
         }

@@ -456,7 +456,7 @@ impl Reader<'_> {
             for group in self.doc.one_of {
                 let present: Vec<&&str> = group.iter().filter(|name| self.tried.contains(name)).collect();
                 match present.as_slice() {
-                    [] => self.missing(&suggest::any_of(group).replace('`', "")),
+                    [] => self.missing(&suggest::any_of(group)),
                     [_] => {}
                     [first, second, ..] => {
                         let at = self.given.get(**second).map_or(self.whole, |given| given.span);

@@ -2,7 +2,7 @@
 
 use super::program::Base;
 use crate::base::{Span, Spanned};
-use crate::syntax::{Atom, Let, Phrase, Schedule, Section};
+use crate::syntax::{self, Atom, Let, Phrase, Schedule, Section};
 use std::path::PathBuf;
 
 /// The text of the starter.
@@ -26,9 +26,8 @@ pub fn complete(schedule: &mut Schedule, base: Option<Schedule>) -> Option<Base>
             (base, Base::File(path))
         }
         None => {
-            // The parser takes the starter's text from here on as soon as it has landed.
-            let mut starter = Schedule::default();
-            starter.sources.add(STARTER_NAME, STARTER);
+            let (starter, diagnostics) = syntax::parse(STARTER_NAME, STARTER);
+            assert!(diagnostics.is_empty(), "the starter is a valid schedule: {diagnostics:?}");
             (starter, Base::Starter)
         }
     };

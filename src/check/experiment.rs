@@ -1,4 +1,4 @@
-//! What stands around the sections: version, seed, name, lets, arms, sweeps, comparison.
+//! What stands around the sections: seed, name, lets, arms, sweeps, comparison.
 
 use super::arguments::found;
 use super::replay::Read;
@@ -10,26 +10,6 @@ use crate::base::{Diagnostic, Spanned};
 use crate::syntax::{Atom, Schedule};
 use std::collections::HashSet;
 use std::path::Path;
-
-/// The version of the language that this program knows.
-const VERSION: u64 = 1;
-
-pub fn check_version(schedule: &Schedule, report: &mut Report) {
-    let Some(version) = &schedule.version else { return };
-    match version.node {
-        Atom::Number { integer: Some(VERSION), .. } => {}
-        _ if is_spoilt(&version.node) => {}
-        _ => report.add(
-            Diagnostic::error(
-                "G0107",
-                version.span,
-                format!("this is version {} of the language", found(version).replace('`', "")),
-            )
-            .here("unknown version")
-            .help(format!("write `grow {VERSION}`")),
-        ),
-    }
-}
 
 /// `--seed`, else the schedule's, else 0.
 pub fn seed(schedule: &Schedule, given: Option<u64>, report: &mut Report) -> u64 {
@@ -55,19 +35,6 @@ pub fn name(schedule: &Schedule) -> String {
     let path = schedule.sources.0.first().map_or("", |source| source.name.as_str());
     let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     stem.filter(|stem| !stem.is_empty()).unwrap_or_else(|| "schedule".into())
-}
-
-/// The lets with their values as text.
-pub fn lets(schedule: &Schedule) -> Vec<(String, String)> {
-    schedule
-        .lets
-        .iter()
-        .map(|definition| {
-            let value: Vec<String> =
-                definition.value.iter().map(|atom| super::arguments::text_of(&atom.node)).collect();
-            (definition.name.node.clone(), value.join(" "))
-        })
-        .collect()
 }
 
 /// Checks arms, sweeps and the comparison. The events of every arm, for a replay of their own.

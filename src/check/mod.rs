@@ -113,7 +113,6 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
     let mut report = Report::default();
     let base = complete(&mut schedule, request.base.clone()).or_else(|| request.completed.clone());
     missing_sections(&schedule, &mut report);
-    experiment::check_version(&schedule, &mut report);
     let seed = experiment::seed(&schedule, request.seed, &mut report);
 
     let folder = folder_of(schedule.data.as_ref(), &schedule.sources, request.folder);
@@ -191,7 +190,7 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
             architecture: model.architecture,
             train,
             events: read.into_iter().map(|read| read.event).collect(),
-            lets: experiment::lets(&schedule),
+            lets: crate::syntax::lets_as_text(&schedule),
         }),
         _ => None,
     };
@@ -209,6 +208,10 @@ fn read_events(
 ) -> Vec<Read> {
     let mut all = Vec::with_capacity(events.len());
     for event in events {
+        if let Some(refused) = triggers::wall_clock(event) {
+            report.add(refused);
+            continue;
+        }
         let resolved = triggers::resolve(&event.trigger, context, report);
         let mut good = Vec::with_capacity(event.actions.len());
         for phrase in &event.actions {

@@ -375,7 +375,10 @@ fn impossible(clause: &Clause, vocabulary: &Vocabulary) -> Option<Diagnostic> {
     })
 }
 
-/// The span of a trigger's word and head.
-pub fn head_span(trigger: &syntax::Trigger) -> Span {
-    trigger.head.last().map_or(trigger.word.span, |last| cover(trigger.word.span, last.span))
+/// `at 10 minutes stop`: the parser takes the unit for the first word of the action.
+pub fn wall_clock(event: &syntax::Event) -> Option<Diagnostic> {
+    let [number @ Spanned { node: Atom::Number { .. }, .. }] = event.trigger.head.as_slice() else { return None };
+    let Some(Spanned { node: Atom::Word(unit), span }) = event.actions.first()?.atoms.first() else { return None };
+    let text = format!("{} {unit}", arguments::text_of(&number.node));
+    super::refused::is_clock_unit(unit).then(|| super::refused::clock(cover(number.span, *span), &text))
 }

@@ -1,1 +1,171 @@
-//! The checker on whole schedules.
+//! The checker on whole schedules: expectations stand in the text, as `# error: 19-22 G0101` behind a line.
+
+use growrun::base::world::Real;
+use growrun::base::{Diagnostic, Severity};
+use growrun::check::program::Base;
+use growrun::check::{Checked, Limits, MetricWord, Request, Vocabulary, check};
+use growrun::optim::OPTIMIZERS;
+use growrun::syntax;
+use growrun::train::{LOSSES, METRICS};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+fn vocabulary() -> Vocabulary {
+    Vocabulary {
+        optimizers: OPTIMIZERS.iter().map(|kind| kind.doc()).collect(),
+        losses: LOSSES.to_vec(),
+        metrics: METRICS
+            .iter()
+            .map(|metric| MetricWord {
+                doc: metric.doc,
+                task: metric.task,
+                higher_is_better: metric.higher_is_better,
+                scalar: metric.scalar,
+            })
+            .collect(),
+    }
+}
+
+/// Parses, resolves and checks one text; what the parser found comes first.
+fn checked(text: &str) -> Checked {
+    let (mut schedule, mut found) = syntax::parse("test.grow", text);
+    found.extend(syntax::resolve(&mut schedule, &[]));
+    let world = Real::default();
+    let vocabulary = vocabulary();
+    let named = BTreeMap::new();
+    let request = Request {
+        world: &world,
+        vocabulary: &vocabulary,
+        folder: Path::new("tests"),
+        named: &named,
+        seed: None,
+        base: None,
+        completed: None,
+        limits: Limits::default(),
+    };
+    let mut checked = check(schedule, &request);
+    found.append(&mut checked.diagnostics);
+    checked.diagnostics = found;
+    checked
+}
+
+/// `error: 19-22 G0101`: severity, columns from 1 with the end excluded, code.
+fn expectation(diagnostic: &Diagnostic, checked: &Checked) -> (usize, String) {
+    let (line, column) = checked.sources.line_column(diagnostic.span());
+    let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+    let end = column + checked.sources.slice(diagnostic.span()).chars().count();
+    (line, format!("{severity}: {column}-{end} {}", diagnostic.code))
+}
+
+/// Checks a schedule against the expectations behind its lines.
+fn hold(case: &str) {
+    let checked = checked(case);
+    let mut found: Vec<(usize, String)> = checked.diagnostics.iter().map(|d| expectation(d, &checked)).collect();
+    found.sort();
+    let mut annotated = String::new();
+    for (number, line) in case.lines().enumerate() {
+        let bare = line.split(" # ").next().unwrap_or(line);
+        annotated.push_str(bare);
+        let here: Vec<&str> = found.iter().filter(|(at, _)| *at == number + 1).map(|(_, text)| text.as_str()).collect();
+        if !here.is_empty() {
+            annotated.push_str(&format!(" # {}", here.join(", ")));
+        }
+        annotated.push('\n');
+    }
+    let messages: Vec<&str> = checked.diagnostics.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!(annotated, case, "found: {messages:#?}");
+}
+
+/// The sections that most cases stand on, in lines of their own.
+const COMPLETE: &str = "data digits { batch 32 }
+model { h1 dense 32 relu; h2 dense 32 relu; out dense 10 }
+train 60 epochs { optimizer adam lr 1e-3 }
+";
+
+/// Cases are parted by `---`; `complete` in a first line stands for [`COMPLETE`].
+#[test]
+fn every_case_finds_exactly_what_it_expects() {
+    for case in include_str!("check_cases.grow").split("---\n") {
+        hold(&case.replace("#complete\n", COMPLETE));
+    }
+}
+
+#[test]
+fn a_fragment_runs_on_the_starter() {
+    let checked = checked("at epoch 20 widen h2 to 256 eps 1e-3; at epoch 40 insert identity after h2");
+    assert_eq!(checked.diagnostics, []);
+    let program = checked.program.expect("nothing is wrong");
+    assert_eq!(program.base, Some(Base::Starter));
+    assert_eq!(program.train.steps, 60 * program.data.steps_per_epoch);
+    let steps: Vec<u64> = checked.timeline.iter().map(|planned| planned.step).collect();
+    assert_eq!(steps, [20 * program.data.steps_per_epoch, 40 * program.data.steps_per_epoch]);
+}
+
+#[test]
+fn a_second_widening_shows_where_the_first_one_stood() {
+    let text = format!("{COMPLETE}at epoch 20 widen h2 to 256\nat epoch 30 widen h2 to 192\n");
+    let checked = checked(&text);
+    let [found] = checked.diagnostics.as_slice() else { panic!("{:#?}", checked.diagnostics) };
+    assert_eq!(found.message, "cannot widen `h2` to 192: it is already 256 wide here");
+    assert_eq!(found.help.as_deref(), Some("use `narrow h2 to 192` to prune, or a size above 256"));
+    let labels: Vec<(usize, &str)> =
+        found.labels.iter().map(|label| (checked.sources.line_column(label.span).0, label.text.as_str())).collect();
+    assert_eq!(labels, [(5, "smaller than 256"), (4, "became 256 here")]);
+}
+
+#[test]
+fn ten_mistakes_give_ten_diagnostics() {
+    let text = "data digits { batsh 32 }
+model {
+  h1 dens 64 relu
+  h2 dense 64 rellu
+  out dense 12
+}
+train 60 epochs { optimizer adm lr 1e-3; metrics acuracy }
+at epoch 20 widen h9 to 256
+at epoch 80 widen h2 to 256
+at 30 freeze h1
+when val_loss plateaus for 5 epochs or val_loss > 1 stop
+";
+    let checked = checked(text);
+    let codes: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+    assert_eq!(
+        codes,
+        ["G0105", "G0105", "G0105", "G0301", "G0105", "G0502", "G0101", "G0202", "G0104", "G0902"],
+        "{:#?}",
+        checked.diagnostics
+    );
+}
+
+#[test]
+fn what_cannot_run_yet_is_checked_and_named() {
+    let text = format!("{COMPLETE}at epoch 20 widen h2 to 256 method mirror\n");
+    let checked = checked(&text);
+    assert_eq!(checked.diagnostics, []);
+    let [found] = checked.unavailable.as_slice() else { panic!("{:#?}", checked.unavailable) };
+    assert_eq!(found.code, "G0910");
+}
+
+#[test]
+fn ten_thousand_events_are_checked_quickly() {
+    use std::fmt::Write;
+    let mut text = COMPLETE.replace("60 epochs", "100_000 steps");
+    for n in 0..10_000 {
+        let action = match n % 4 {
+            0 => format!("widen h1 to {}", 33 + n / 4),
+            1 => "freeze h1".into(),
+            2 => "unfreeze h1".into(),
+            _ => "set lr by 0.999x".into(),
+        };
+        writeln!(text, "at step {} {action}", n + 1).expect("a string takes all");
+    }
+    let world = Real::default();
+    let begin = growrun::base::World::seconds(&world);
+    let checked = checked(&text);
+    let seconds = growrun::base::World::seconds(&world) - begin;
+    println!("parsed and checked in {seconds:.3} s");
+    assert_eq!(checked.diagnostics, []);
+    assert_eq!(checked.timeline.len(), 10_000);
+    // 0.1 s is asked of a release build; this profile and a busy machine are many times slower.
+    assert!(seconds < 5.0, "{seconds} s");
+}

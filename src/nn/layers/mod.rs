@@ -186,7 +186,7 @@ fn common_settings(args: &Args) -> Result<Settings, Refusal> {
     let dropout = args.number("dropout").unwrap_or(0.0);
     if !(0.0..1.0).contains(&dropout) {
         return Err(Refusal::error(
-            "G0105",
+            "G0107",
             format!("a dropout of {dropout} would drop every unit or none it could"),
             "use a probability from 0 up to, not including, 1, such as `dropout 0.1`",
         )

@@ -2,11 +2,29 @@
 
 use super::loss::{Loss, Targets};
 use super::metrics::{MetricKind, MetricValue, Tally};
+use crate::data::{Part, Scaling};
 use crate::nn::{Mode, Network};
 use std::collections::BTreeMap;
 
 /// Examples that go through the network at once. Results do not depend on it.
 pub const BATCH: usize = 1024;
+
+/// The metrics of a part of the data, by word, `loss` always among them. Panics on an empty part.
+pub fn evaluate(
+    network: &mut Network<f32>,
+    part: &Part,
+    scaling: &Scaling,
+    loss: &Loss,
+    metrics: &[&MetricKind],
+) -> BTreeMap<String, MetricValue> {
+    let mut indices: Vec<u32> = Vec::with_capacity(BATCH);
+    let gather = |range: std::ops::Range<usize>, out: &mut [f32]| {
+        indices.clear();
+        indices.extend(range.map(|at| u32::try_from(at).expect("at most 4e9 examples")));
+        part.gather(&indices, scaling, out);
+    };
+    evaluate_with(network, gather, Targets::of(&part.labels), loss, metrics)
+}
 
 /// Metrics by word, `loss` always among them, over `targets.len()` examples. `gather` writes the features of a
 /// range of examples, [examples, in] row-major and scaled. Panics when there is no example.

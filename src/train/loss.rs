@@ -1,6 +1,7 @@
 //! Losses: their value in f64, example by example in index order, and their gradient at the network's output.
 
 use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
+use crate::data::Labels;
 use crate::nn::Task;
 use crate::tensor::{Compute, Real, kernels};
 use ndarray::ArrayView2;
@@ -42,6 +43,14 @@ pub enum Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
+    /// All labels of a part.
+    pub fn of(labels: &'a Labels) -> Targets<'a> {
+        match labels {
+            Labels::Classes(classes) => Targets::Classes(classes),
+            Labels::Numbers { values, width } => Targets::Numbers { values, width: *width },
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Targets::Classes(classes) => classes.len(),

@@ -6,7 +6,7 @@ pub mod evaluate;
 pub mod loss;
 pub mod metrics;
 
-pub use evaluate::evaluate_with;
+pub use evaluate::{evaluate, evaluate_in_batches, evaluate_with};
 pub use loss::{LOSSES, Loss, Targets};
 pub use metrics::{METRICS, MetricKind, MetricValue};
 

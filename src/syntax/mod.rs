@@ -42,7 +42,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("G0001", "this statement cannot be read"),
     ("G0002", "a brace has no partner"),
     ("G0003", "a quote has no partner"),
-    ("G0004", "this is no text that can be read: not UTF-8, too large or too complex"),
+    ("G0004", "this is no text that can be read"),
     ("G0005", "the file says nothing"),
     ("G0006", "something stands here a second time"),
     ("G0007", "no statement begins with this word"),

@@ -16,6 +16,7 @@
 
 pub mod base;
 pub mod check;
+pub mod cli;
 pub mod data;
 pub mod grow;
 pub mod nn;

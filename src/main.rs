@@ -1,1 +1,3 @@
-fn main() {}
+fn main() {
+    std::process::exit(growrun::cli::main(std::env::args_os()));
+}

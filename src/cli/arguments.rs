@@ -1,0 +1,293 @@
+//! The commands and their flags. What `--help` prints is written here and nowhere else.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Commands that LANGUAGE names and a later version brings: the word and what it will do.
+pub const LATER: &[(&str, &str)] = &[
+    ("compare", "the arms of a schedule with paired seeds, and a verdict"),
+    ("resume", "go on with an interrupted run, or with more epochs"),
+    ("replay", "retrain a record and compare every checkpoint"),
+    ("verify", "recompute the digests of a run"),
+    ("diff", "what two runs have in common and where they part"),
+    ("pack", "one archive of a run to share"),
+    ("runs", "list the runs of a folder"),
+    ("inspect", "the tensors of a weights file and a model block for them"),
+    ("apply", "growth on existing weights, without training"),
+    ("export", "the grown network for other tools"),
+    ("report", "one offline page about a run"),
+    ("fmt", "a schedule in its usual form"),
+    ("lsp", "diagnostics while you type"),
+];
+
+/// What `growrun` alone says.
+pub const WELCOME: &str = "\
+growrun trains a neural network that grows while it trains. A `.grow` file says everything: the data, the
+model, the training and when which layer becomes wider or deeper. It is checked completely before the first
+step, and the run leaves a record that anybody can repeat.
+
+Try
+  growrun new --out first.grow     write a commented schedule
+  growrun first.grow               check it, train, grow, and see the table at the end
+  growrun explain widen            what an action does, with its options (`growrun explain` lists all words)
+
+`growrun --help` shows every command.
+";
+
+const EXAMPLES: &str = "\
+Examples
+  growrun first.grow                          the same as `growrun run first.grow`
+  growrun first.grow --seed 8 --set width=512
+  growrun check schedules/*.grow              every mistake of every file, nothing is run
+  growrun plan first.grow                     what it will cost, phase by phase
+  growrun explain G0201                       a code, with a wrong and a repaired schedule
+  growrun new --from houses.csv               a schedule for your own table
+
+Exit codes: 0 ok, 1 the run failed, 2 bad input, 3 diverged, 4 input/output, 130/143/138 interrupted.
+";
+
+/// The closing note of `--help`.
+pub fn closing() -> String {
+    let words: Vec<&str> = LATER.iter().map(|(word, _)| *word).collect();
+    format!("{EXAMPLES}\nComing later: {}.", words.join(", "))
+}
+
+#[derive(Parser)]
+#[command(
+    name = "growrun",
+    version,
+    about = "Trains a neural network that grows while it trains, by a schedule in a text file.",
+    override_usage = "growrun FILE\n       growrun COMMAND …",
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub struct Growrun {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Check a schedule, train, grow, and write the record (a bare FILE does the same)
+    Run(Run),
+    /// Report every mistake of some schedules, without running anything
+    Check(Check),
+    /// Show what a schedule will do and cost, phase by phase, without training
+    Plan(Plan),
+    /// Explain a code such as G0201 or a word such as widen; alone it lists them
+    Explain(Explain),
+    /// Predict with the network of a finished run
+    Predict(Predict),
+    /// Write a commented schedule that checks clean
+    New(New),
+}
+
+/// What changes the meaning of a schedule from outside.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Overrides {
+    /// Give a `let` of the schedule another value; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    /// The schedule whose sections a fragment (a file with events only) runs on
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
+    /// Another seed than the schedule's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// One arm of a schedule that has arms
+    #[arg(long, value_name = "NAME")]
+    pub arm: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun run first.grow --set width=512 --seed 8
+  growrun run mnist.grow --data mnist=~/data/mnist --threads 2
+  growrun run first.grow --json | jq .metrics
+
+Results go to stdout, progress and warnings to stderr. The record lies in runs/EXPERIMENT/NUMBER/.")]
+pub struct Run {
+    /// The schedule
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Threads; the result has the same bits with any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// The folder of runs
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    pub out: PathBuf,
+    /// Which instructions to use; the result has the same bits on every path
+    #[arg(long, value_name = "PATH", default_value = "auto")]
+    pub simd: Simd,
+    /// Refuse to start a run that needs more memory, such as 8GB (default: 80 % of what is free)
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub memory_limit: Option<u64>,
+    /// No progress and no table, only warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Simd {
+    Auto,
+    Avx512,
+    Avx2,
+    Portable,
+}
+
+impl Simd {
+    pub fn word(self) -> &'static str {
+        match self {
+            Simd::Auto => "auto",
+            Simd::Avx512 => "avx512",
+            Simd::Avx2 => "avx2",
+            Simd::Portable => "portable",
+        }
+    }
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun check first.grow
+  growrun check schedules/*.grow --format sarif > growrun.sarif
+  growrun check first.grow --format json | jq .code
+
+Exit code 0 without errors (warnings do not count), 2 with errors, 4 when a file cannot be read.")]
+pub struct Check {
+    /// The schedules
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// How diagnostics are written to stdout
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// for people, with the lines and a summary
+    Human,
+    /// one object a line
+    Json,
+    /// a SARIF 2.1.0 log
+    Sarif,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Example
+  growrun plan first.grow --set width=512")]
+pub struct Plan {
+    /// The schedule
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun explain            every code and every word
+  growrun explain G0201
+  growrun explain widen
+  growrun explain insert identity")]
+pub struct Explain {
+    /// A code, or a word of the language
+    #[arg(value_name = "CODE|WORD")]
+    pub words: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Example
+  growrun predict runs/first-growth/0001 new.csv --out predictions.csv
+
+DATA is a CSV with the columns that the run was trained on. When it has the target column too,
+metrics and the confusion matrix are printed.")]
+pub struct Predict {
+    /// The folder of a finished run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The examples
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    /// Where the predictions go (default: stdout)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun new > first.grow
+  growrun new --out first.grow
+  growrun new --from houses.csv --out houses.grow")]
+pub struct New {
+    /// A CSV with a header: the schedule is written for it
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Where the schedule goes (default: stdout); an existing file is never overwritten
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// `8GB`, `512MiB`, `2000000`.
+fn memory_size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| "expected a size such as 8GB or 512MiB".to_string())?;
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        other => return Err(format!("`{other}` is no unit of memory; use kB, MB, GB, KiB, MiB or GiB")),
+    };
+    Ok((number * unit) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(memory_size("8GB"), Ok(8_000_000_000));
+        assert_eq!(memory_size("1.5 GiB"), Ok(1_610_612_736));
+        assert_eq!(memory_size("2000000"), Ok(2_000_000));
+        assert!(memory_size("8 elephants").is_err());
+        assert!(memory_size("GB").is_err());
+    }
+
+    #[test]
+    fn the_definition_of_the_commands_is_sound() {
+        use clap::CommandFactory;
+        Growrun::command().debug_assert();
+    }
+}

@@ -1,0 +1,153 @@
+//! `growrun explain CODE|WORD`: the page of a code, or what the registries say of a word.
+
+use super::render::{without_place, wrap};
+use super::terminal::{Style, say};
+use super::usage::nearest;
+use super::{Context, exit};
+use crate::base::{Arg, Doc, Kind, Shape, Sources};
+use std::fmt::Write;
+
+/// Words of one registry under the heading that a reader knows them by.
+pub struct Chapter {
+    pub title: &'static str,
+    pub docs: Vec<&'static Doc>,
+}
+
+/// Every registry of the language.
+pub fn chapters() -> Vec<Chapter> {
+    vec![
+        Chapter { title: "layers", docs: crate::nn::LAYERS.iter().map(|layer| layer.doc()).collect() },
+        Chapter { title: "growth", docs: crate::grow::OPERATORS.iter().map(|operator| operator.doc()).collect() },
+        Chapter { title: "data", docs: crate::data::SOURCES.iter().map(|source| source.doc()).collect() },
+    ]
+}
+
+pub fn run(context: &Context, words: &[String]) -> i32 {
+    let style = context.terminal.stdout;
+    let word = words.join(" ");
+    if word.is_empty() {
+        say(&list(style));
+        return exit::OK;
+    }
+    match explanation(&word, style) {
+        Some(text) => {
+            say(&text);
+            exit::OK
+        }
+        None => {
+            let chapters = chapters();
+            let known = chapters
+                .iter()
+                .flat_map(|chapter| &chapter.docs)
+                .flat_map(|doc| std::iter::once(doc.word).chain(doc.args.iter().map(|arg| arg.name)));
+            let help = match nearest(&word, known) {
+                Some(near) => format!("did you mean `growrun explain {near}`?"),
+                None => "`growrun explain` alone lists every code and word".into(),
+            };
+            let diagnostic = without_place("G0911", format!("there is no code and no word `{word}`"), help);
+            context.refuse(&[diagnostic], &Sources::default(), false)
+        }
+    }
+}
+
+/// The text about a code or a word; `None` when nobody knows it.
+pub fn explanation(word: &str, style: Style) -> Option<String> {
+    let chapters = chapters();
+    let docs = || chapters.iter().flat_map(|chapter| chapter.docs.iter().map(move |doc| (chapter.title, *doc)));
+    // `insert` alone explains `insert identity` and `insert dense`; one word may stand in two registries.
+    let begins = format!("{word} ");
+    let found: Vec<_> = docs().filter(|(_, doc)| doc.word == word || doc.word.starts_with(&begins)).collect();
+    if !found.is_empty() {
+        return Some(found.iter().map(|(title, doc)| entry(title, doc, style)).collect::<Vec<_>>().join("\n"));
+    }
+    // Not the beginning of a phrase: an option, or one of an option's choices.
+    let mut out = String::new();
+    for (_, doc) in docs() {
+        for arg in doc.args {
+            if arg.name == word && matches!(arg.shape, Shape::Keyword(_) | Shape::Flag | Shape::Many(_)) {
+                let _ = writeln!(out, "{}  an option of `{}`: {}", style.bold(&arg.form()), doc.word, told(arg));
+            } else if choices(&arg.shape).contains(&word) {
+                let _ =
+                    writeln!(out, "{}  a choice for `{}` of `{}`: {}", style.bold(word), arg.name, doc.word, told(arg));
+            }
+        }
+    }
+    if out.is_empty() { None } else { Some(out) }
+}
+
+/// The closed set of words from which an argument's value comes.
+fn choices(shape: &Shape) -> Vec<&'static str> {
+    fn of(kind: &Kind) -> Vec<&'static str> {
+        match kind {
+            Kind::Word(words) => words(),
+            Kind::Choice(words) => words.iter().map(|(word, _)| *word).collect(),
+            Kind::Literal(word) => vec![word],
+            Kind::Either(kinds) => kinds.iter().flat_map(of).collect(),
+            _ => Vec::new(),
+        }
+    }
+    match shape {
+        Shape::Bare(words) => words(),
+        Shape::Keyword(kinds) => kinds.iter().flat_map(of).collect(),
+        Shape::Positional(kind) | Shape::Many(kind) => of(kind),
+        Shape::Flag => Vec::new(),
+    }
+}
+
+fn told(arg: &Arg) -> String {
+    if arg.default.is_empty() { arg.help.into() } else { format!("{} (default: {})", arg.help, arg.default) }
+}
+
+fn entry(title: &str, doc: &Doc, style: Style) -> String {
+    let mut out = String::new();
+    for (number, line) in wrap(&doc.signature(), style.width.saturating_sub(4)).iter().enumerate() {
+        let indent = if number == 0 { "" } else { "    " };
+        let _ = writeln!(out, "{indent}{}", style.bold(line));
+    }
+    let _ = writeln!(out, "\n  {} ({title})", doc.help);
+    if !doc.args.is_empty() {
+        let names: Vec<String> = doc.args.iter().map(short_form).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let _ = writeln!(out);
+        for (arg, name) in doc.args.iter().zip(&names) {
+            let pad = " ".repeat(width - name.chars().count());
+            for (number, line) in wrap(&told(arg), style.width.saturating_sub(width + 6)).iter().enumerate() {
+                let lead = if number == 0 { format!("{}{pad}", style.paint("36", name)) } else { " ".repeat(width) };
+                let _ = writeln!(out, "  {lead}   {line}");
+            }
+        }
+    }
+    if !doc.example.is_empty() {
+        let _ = writeln!(out, "\n  example");
+        for line in doc.example.lines() {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+    if !doc.source.is_empty() {
+        let _ = writeln!(out, "\n  source  {}", doc.source);
+    }
+    out
+}
+
+/// An argument as the list of options shows it: a long choice is only named, since the signature shows it whole.
+fn short_form(arg: &Arg) -> String {
+    let form = arg.form();
+    if form.chars().count() <= 28 { form } else { arg.name.into() }
+}
+
+fn list(style: Style) -> String {
+    let mut out = String::new();
+    for chapter in chapters() {
+        if chapter.docs.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "{}", style.bold(chapter.title));
+        let width = chapter.docs.iter().map(|doc| doc.word.len()).max().unwrap_or(0);
+        for doc in chapter.docs {
+            let _ = writeln!(out, "  {:width$}   {}", doc.word, doc.help);
+        }
+        out.push('\n');
+    }
+    out.push_str("`growrun explain WORD` shows options, defaults and an example\n");
+    out
+}

@@ -1,0 +1,86 @@
+//! The command line: reads words, calls the floors below, and shows what comes back.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 the run failed, 2 bad input,
+//! 3 diverged, 4 input/output, 130/143/138 interrupted.
+
+pub mod arguments;
+pub mod explain;
+pub mod machine;
+mod new;
+pub mod numbers;
+pub mod outcome;
+#[allow(dead_code)] // until `run` can be called
+mod progress;
+pub mod render;
+pub mod terminal;
+mod usage;
+
+use crate::base::{Diagnostic, Error, Sources, World, world::Real};
+use arguments::{Command, WELCOME};
+use serde_json::json;
+use std::ffi::OsString;
+use terminal::{Terminal, note, say};
+use usage::Usage;
+
+/// What a command needs of its surroundings.
+pub struct Context<'a> {
+    pub world: &'a dyn World,
+    pub terminal: Terminal,
+}
+
+/// Exit codes.
+#[allow(dead_code)] // until `run` can be called
+mod exit {
+    pub const OK: i32 = 0;
+    pub const FAILED: i32 = 1;
+    pub const BAD_INPUT: i32 = 2;
+    pub const DIVERGED: i32 = 3;
+    pub const WORLD: i32 = 4;
+}
+
+/// Runs the program with its arguments, the first of which is its own name; returns the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+    let world = Real::default();
+    let context = Context { world: &world, terminal: Terminal::detect(&world) };
+    let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let growrun = match usage::read(arguments, &world, context.terminal.stdout.color) {
+        Usage::Command(growrun) => growrun,
+        Usage::Text(text) => {
+            say(&text);
+            return exit::OK;
+        }
+        Usage::Mistake(diagnostic) => return context.refuse(&[diagnostic], &Sources::default(), wants_json),
+    };
+    match growrun.command {
+        None => {
+            say(WELCOME);
+            exit::OK
+        }
+        Some(Command::Explain(explain)) => explain::run(&context, &explain.words),
+        Some(Command::New(new)) => new::run(&context, &new),
+        Some(_) => {
+            let diagnostic =
+                render::without_place("G0910", "this command is not there yet", "a later version brings it");
+            context.refuse(&[diagnostic], &Sources::default(), wants_json)
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Tells why a command cannot do what it was asked to, before anything was done.
+    fn refuse(&self, diagnostics: &[Diagnostic], sources: &Sources, json: bool) -> i32 {
+        note(&render::human(diagnostics, sources, self.terminal.stderr));
+        if json {
+            let object = json!({ "status": "failed", "diagnostics": machine::findings(diagnostics, sources) });
+            say(&format!("{object}\n"));
+        }
+        exit::BAD_INPUT
+    }
+
+    /// Tells that a file, a folder or the disk failed.
+    fn world_failed(&self, error: &Error, json: bool) -> i32 {
+        self.refuse(&[render::from_error(error)], &Sources::default(), json);
+        exit::WORLD
+    }
+}

@@ -1,0 +1,127 @@
+//! Numbers as a reader takes them in at a glance: `13.1k`, `16 GFLOP`, `98.3 %`. The record and `--json`
+//! hold the exact ones.
+
+/// `32`, `13.1k`, `1.2M`: three digits that matter.
+pub fn count(n: u64) -> String {
+    scaled(n as f64, &["", "k", "M", "G", "T", "P", "E"])
+}
+
+/// `930 MFLOP`, `16 GFLOP`.
+pub fn flops(n: f64) -> String {
+    let text = scaled(n, &["", " k", " M", " G", " T", " P", " E"]);
+    if text.contains(' ') { format!("{text}FLOP") } else { format!("{text} FLOP") }
+}
+
+/// `512 B`, `1.4 MB`, by thousands.
+pub fn bytes(n: u64) -> String {
+    let text = scaled(n as f64, &["", " k", " M", " G", " T", " P", " E"]);
+    if text.contains(' ') { format!("{text}B") } else { format!("{text} B") }
+}
+
+/// `98.3 %`
+pub fn percent(fraction: f64) -> String {
+    format!("{:.1} %", 100.0 * fraction)
+}
+
+/// `+0.4 %`, `-3.1 %`; what rounds to nothing is `0`.
+pub fn signed_percent(fraction: f64) -> String {
+    let text = format!("{:+.1} %", 100.0 * fraction);
+    if text == "+0.0 %" || text == "-0.0 %" { "0".into() } else { text }
+}
+
+/// Two digits, for what is tiny by nature: `8.4e-4`, and `0` only when it is exactly that.
+pub fn tiny(x: f64) -> String {
+    if x == 0.0 { "0".into() } else { format!("{x:.1e}") }
+}
+
+/// A metric's value: a share as a percent, anything else with four digits that matter.
+pub fn metric(name: &str, value: f64) -> String {
+    if name.ends_with("accuracy") { percent(value) } else { significant(value) }
+}
+
+/// Four digits that matter: `0.07134`, `12.35`, `1.234e-7`.
+pub fn significant(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 || !x.is_finite() {
+        format!("{x}")
+    } else if !(1e-4..1e6).contains(&size) {
+        format!("{x:.3e}")
+    } else {
+        let digits = (3 - size.log10().floor() as i32).max(0) as usize;
+        format!("{x:.digits$}")
+    }
+}
+
+/// `2.3 s`, `1 min 12 s`, `2 h 05 min`.
+pub fn seconds(s: f64) -> String {
+    if s < 0.0995 {
+        format!("{:.0} ms", 1000.0 * s)
+    } else if s < 59.95 {
+        format!("{s:.1} s")
+    } else {
+        let whole = s.round() as u64;
+        if whole < 3600 {
+            format!("{} min {:02} s", whole / 60, whole % 60)
+        } else {
+            format!("{} h {:02} min", whole / 3600, whole % 3600 / 60)
+        }
+    }
+}
+
+/// `1 step`, `2 steps`
+pub fn plural(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn scaled(n: f64, suffixes: &[&str]) -> String {
+    let mut value = n;
+    let mut rank = 0;
+    // 999.95 would be written 1000.0, which belongs to the next suffix.
+    while value >= if rank == 0 { 999.5 } else { 999.95 } && rank + 1 < suffixes.len() {
+        value /= 1000.0;
+        rank += 1;
+    }
+    let text = if rank == 0 { format!("{value:.0}") } else { format!("{value:.1}") };
+    let text = text.strip_suffix(".0").unwrap_or(&text);
+    format!("{text}{}", suffixes[rank])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_change_their_suffix_where_they_would_need_four_digits() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1k"), (3466, "3.5k"), (13_130, "13.1k"), (999_949, "999.9k")];
+        for (n, text) in cases {
+            assert_eq!(count(n), text);
+        }
+        assert_eq!(count(999_950), "1M");
+        assert_eq!(count(u64::MAX), "18.4E");
+        assert_eq!(flops(16e9), "16 GFLOP");
+        assert_eq!(flops(12.0), "12 FLOP");
+        assert_eq!(bytes(1_400_000), "1.4 MB");
+    }
+
+    #[test]
+    fn small_things_keep_their_digits_and_zero_is_only_zero() {
+        assert_eq!(tiny(8.4e-4), "8.4e-4");
+        assert_eq!(tiny(0.0), "0");
+        assert_eq!(significant(0.071338), "0.07134");
+        assert_eq!(significant(12.3456), "12.35");
+        assert_eq!(significant(123_456.0), "123456");
+        assert_eq!(significant(1.2345e-7), "1.234e-7");
+        assert_eq!(significant(f64::NAN), "NaN");
+        assert_eq!(metric("val_accuracy", 0.98333), "98.3 %");
+        assert_eq!(signed_percent(0.004), "+0.4 %");
+        assert_eq!(signed_percent(-0.0001), "0");
+    }
+
+    #[test]
+    fn time_is_told_in_its_two_largest_units() {
+        assert_eq!(seconds(0.012), "12 ms");
+        assert_eq!(seconds(2.34), "2.3 s");
+        assert_eq!(seconds(59.96), "1 min 00 s");
+        assert_eq!(seconds(7500.0), "2 h 05 min");
+    }
+}

@@ -1,0 +1,152 @@
+//! What a run tells while it goes on: a bar on a terminal, a few plain lines elsewhere, and every
+//! growth event on a line of its own.
+
+use super::numbers;
+use super::outcome;
+use super::terminal::{Terminal, note};
+use crate::run::{Evaluated, Event, Started, Stepped};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Evaluations that are told where no terminal is.
+const LINES_MAX: u64 = 20;
+
+/// The terminal as a consumer of a run's events. Everything goes to stderr.
+pub struct Progress {
+    terminal: Terminal,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    pub started: Option<Started>,
+    steps: u64,
+    steps_per_epoch: u64,
+    /// The part of the run, out of [`LINES_MAX`], up to which evaluations have been told.
+    told: u64,
+    score: String,
+}
+
+impl Progress {
+    pub fn new(terminal: Terminal, quiet: bool) -> Progress {
+        Progress {
+            terminal,
+            quiet,
+            bar: None,
+            started: None,
+            steps: 0,
+            steps_per_epoch: 1,
+            told: 0,
+            score: String::new(),
+        }
+    }
+
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Started(started) => self.begin(started),
+            Event::Stepped(stepped) => self.step(stepped),
+            Event::Evaluated(evaluated) => self.evaluated(evaluated),
+            Event::Grown(growth) => {
+                let cells: Vec<String> = outcome::row(growth).into_iter().filter(|cell| !cell.is_empty()).collect();
+                self.line(&cells.join("   "));
+                self.redraw();
+            }
+            Event::Noted { epoch, text, .. } => self.line(&format!("epoch {}   {text}", outcome::epoch(*epoch))),
+            Event::Settled { .. } | Event::Checkpoint(_) => {}
+            Event::Finished(..) => self.end(),
+        }
+    }
+
+    /// Takes the bar away, so that an error message stands on lines of its own.
+    pub fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn begin(&mut self, started: &Started) {
+        self.steps = started.steps;
+        self.steps_per_epoch = started.steps_per_epoch.max(1);
+        self.started = Some(started.clone());
+        if let Some(base) = &started.base {
+            self.line(base);
+        }
+        let examples = started.examples;
+        let parts = [(examples.train, "training"), (examples.val, "validation"), (examples.test, "test")];
+        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, part)| format!("{n} {part}")).collect();
+        self.line(&format!(
+            "{} · {} · {} examples · {} parameters · {} steps",
+            started.name,
+            started.data,
+            parts.join(", "),
+            numbers::count(started.parameters),
+            started.steps
+        ));
+        if self.terminal.watched && !self.quiet {
+            let bar = ProgressBar::with_draw_target(Some(started.steps), ProgressDrawTarget::stderr_with_hz(10));
+            let template = if self.terminal.stderr.color {
+                "  {bar:30.green/dim} epoch {prefix}  {msg}  eta {eta}"
+            } else {
+                "  {bar:30} epoch {prefix}  {msg}  eta {eta}"
+            };
+            bar.set_style(
+                ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("━━─"),
+            );
+            self.bar = Some(bar);
+        }
+    }
+
+    fn step(&mut self, stepped: &Stepped) {
+        let Some(bar) = &self.bar else { return };
+        // Text is made ten times a second at most, not at every step.
+        if stepped.step != self.steps && !stepped.step.is_multiple_of(self.steps / 2000 + 1) {
+            return;
+        }
+        let epochs = self.steps.div_ceil(self.steps_per_epoch);
+        bar.set_position(stepped.step);
+        bar.set_prefix(format!("{}/{epochs}", outcome::epoch(stepped.epoch.floor())));
+        let mut message = format!("loss {}", numbers::significant(stepped.loss));
+        if !self.score.is_empty() {
+            message.push_str(&format!("  {}", self.score));
+        }
+        if let Some((step, text)) = stepped.next {
+            let at = step as f64 / self.steps_per_epoch as f64;
+            message.push_str(&format!("  next: {text} at epoch {}", outcome::epoch(at)));
+        }
+        bar.set_message(message);
+    }
+
+    fn evaluated(&mut self, evaluated: &Evaluated) {
+        let of = |wanted: &dyn Fn(&str) -> bool| {
+            let found = evaluated.metrics.iter().find(|(name, _)| wanted(name));
+            found.map(|(name, value)| format!("{name} {}", numbers::metric(name, *value)))
+        };
+        let score =
+            of(&|name| name.starts_with("val_") && name != "val_loss").or_else(|| of(&|name| name == "val_loss"));
+        self.score = score.unwrap_or_default();
+        let part = evaluated.step * LINES_MAX / self.steps.max(1);
+        if self.bar.is_some() || part <= self.told {
+            return;
+        }
+        self.told = part;
+        let losses = ["train_loss", "val_loss"].into_iter().filter_map(|loss| of(&|name| name == loss));
+        let mut cells: Vec<String> =
+            std::iter::once(format!("epoch {}", outcome::epoch(evaluated.epoch))).chain(losses).collect();
+        if !self.score.is_empty() && !self.score.starts_with("val_loss") {
+            cells.push(self.score.clone());
+        }
+        self.line(&cells.join("   "));
+    }
+
+    fn line(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.println(format!("  {text}")),
+            None => note(&format!("  {text}\n")),
+        }
+    }
+
+    fn redraw(&self) {
+        if let Some(bar) = &self.bar {
+            bar.tick();
+        }
+    }
+}

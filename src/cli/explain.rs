@@ -15,10 +15,22 @@ pub struct Chapter {
 
 /// Every registry of the language.
 pub fn chapters() -> Vec<Chapter> {
+    let of_section = |wanted: &[&str]| -> Vec<&'static Doc> {
+        crate::check::words().into_iter().filter(|(place, _)| wanted.contains(place)).map(|(_, doc)| doc).collect()
+    };
+    let vocabulary = crate::run::vocabulary();
     vec![
+        Chapter { title: "triggers", docs: of_section(&["trigger"]) },
         Chapter { title: "layers", docs: crate::nn::LAYERS.iter().map(|layer| layer.doc()).collect() },
         Chapter { title: "growth", docs: crate::grow::OPERATORS.iter().map(|operator| operator.doc()).collect() },
+        Chapter { title: "other actions", docs: of_section(&["action"]) },
         Chapter { title: "data", docs: crate::data::SOURCES.iter().map(|source| source.doc()).collect() },
+        Chapter { title: "data statements", docs: of_section(&["data"]) },
+        Chapter { title: "model statements", docs: of_section(&["model"]) },
+        Chapter { title: "training", docs: of_section(&["section", "train"]) },
+        Chapter { title: "optimizers", docs: vocabulary.optimizers },
+        Chapter { title: "losses", docs: vocabulary.losses },
+        Chapter { title: "metrics", docs: vocabulary.metrics.iter().map(|metric| metric.doc).collect() },
     ]
 }
 

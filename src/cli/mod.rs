@@ -4,14 +4,17 @@
 //! 3 diverged, 4 input/output, 130/143/138 interrupted.
 
 pub mod arguments;
+mod check;
 pub mod explain;
 pub mod machine;
 mod new;
 pub mod numbers;
 pub mod outcome;
-#[allow(dead_code)] // until `run` can be called
+mod plan;
 mod progress;
 pub mod render;
+mod run;
+mod session;
 pub mod terminal;
 mod usage;
 
@@ -29,7 +32,6 @@ pub struct Context<'a> {
 }
 
 /// Exit codes.
-#[allow(dead_code)] // until `run` can be called
 mod exit {
     pub const OK: i32 = 0;
     pub const FAILED: i32 = 1;
@@ -43,6 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     let world = Real::default();
     let context = Context { world: &world, terminal: Terminal::detect(&world) };
     let arguments: Vec<OsString> = arguments.into_iter().skip(1).collect();
+    let command = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let growrun = match usage::read(arguments, &world, context.terminal.stdout.color) {
         Usage::Command(growrun) => growrun,
@@ -59,9 +62,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         }
         Some(Command::Explain(explain)) => explain::run(&context, &explain.words),
         Some(Command::New(new)) => new::run(&context, &new),
-        Some(_) => {
-            let diagnostic =
-                render::without_place("G0910", "this command is not there yet", "a later version brings it");
+        Some(Command::Run(run)) => run::run(&context, &run, command),
+        Some(Command::Check(check)) => check::run(&context, &check),
+        Some(Command::Plan(plan)) => plan::run(&context, &plan),
+        Some(Command::Predict(_)) => {
+            let diagnostic = render::without_place("G0910", "predict is not there yet", "a later version brings it");
             context.refuse(&[diagnostic], &Sources::default(), wants_json)
         }
     }

@@ -1,0 +1,62 @@
+//! `growrun check`: every diagnostic of every file; nothing is run.
+
+use super::arguments::{Check, Format};
+use super::numbers::{count, plural};
+use super::render::{from_error, human};
+use super::session::{self, Session};
+use super::terminal::say;
+use super::{Context, exit, machine};
+use crate::base::{Diagnostic, Severity, Sources};
+use std::path::Path;
+
+pub fn run(context: &Context, check: &Check) -> i32 {
+    let mut code = exit::OK;
+    let mut found: Vec<(Vec<Diagnostic>, Sources)> = Vec::new();
+    for file in &check.files {
+        let (diagnostics, sources) = match session::open(context, file, &check.overrides, Default::default()) {
+            Ok(session) => {
+                if check.format == Format::Human && session.told().is_empty() {
+                    say(&fine(file, &session));
+                }
+                (session.told(), session.checked.sources)
+            }
+            Err(error) => {
+                code = exit::WORLD;
+                (vec![from_error(&error)], Sources::default())
+            }
+        };
+        if code == exit::OK && diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            code = exit::BAD_INPUT;
+        }
+        match check.format {
+            Format::Human => say(&human(&diagnostics, &sources, context.terminal.stdout)),
+            Format::Json => say(&machine::json_lines(&diagnostics, &sources)),
+            Format::Sarif => {}
+        }
+        found.push((diagnostics, sources));
+    }
+    if check.format == Format::Sarif {
+        let all: Vec<_> = found.iter().map(|(diagnostics, sources)| (diagnostics.as_slice(), sources)).collect();
+        say(&machine::sarif(&all));
+    }
+    code
+}
+
+/// `first.grow is fine: 2700 steps, 2 growth events, 3.5k → 78.9k parameters`
+fn fine(file: &Path, session: &Session) -> String {
+    let mut parts = Vec::new();
+    if let Some(program) = &session.checked.program {
+        parts.push(plural(program.train.steps, "step"));
+        let timeline = &session.checked.timeline;
+        let grown: Vec<_> = timeline.iter().filter(|planned| planned.growth.is_some() && !planned.undo).collect();
+        if let Some(last) = grown.last() {
+            parts.push(plural(grown.len() as u64, "growth event"));
+            let (before, after) = (program.architecture.parameter_count().1, last.parameters().1);
+            parts.push(format!("{} → {} parameters", count(before), count(after)));
+        } else {
+            parts.push(format!("{} parameters", count(program.architecture.parameter_count().1)));
+        }
+    }
+    let detail = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    format!("{} is fine{detail}\n", file.display())
+}

@@ -1,0 +1,191 @@
+//! `growrun plan`: what a schedule will do and what it will cost, phase by phase; nothing is trained.
+
+use super::arguments::Plan;
+use super::outcome::aligned;
+use super::session::{self, Session};
+use super::terminal::{Style, note, say};
+use super::{Context, exit, machine, numbers, render};
+use crate::check::{Planned, Program};
+use crate::nn::Architecture;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Training between two changes of the network.
+struct Phase<'a> {
+    from: u64,
+    to: u64,
+    architecture: &'a Architecture,
+    /// What happens at its beginning.
+    events: Vec<&'a Planned>,
+    flops: f64,
+}
+
+pub fn run(context: &Context, plan: &Plan) -> i32 {
+    let session = match session::open(context, &plan.file, &plan.overrides, Default::default()) {
+        Ok(session) => session,
+        Err(error) => return context.world_failed(&error, plan.json),
+    };
+    let mut found = session.told();
+    if !session.has_errors() {
+        found.extend(session.checked.missing.clone());
+    }
+    let Some(program) = session.checked.program.as_ref().filter(|_| !session.has_errors()) else {
+        return context.refuse(&found, session.sources(), plan.json);
+    };
+    note(&render::human(&found, session.sources(), context.terminal.stderr));
+    let phases = phases(program, &session.checked.timeline);
+    if plan.json {
+        say(&format!("{}\n", object(program, &phases, &session, &found)));
+    } else {
+        say(&text(program, &phases, context.terminal.stdout));
+    }
+    exit::OK
+}
+
+fn phases<'a>(program: &'a Program, timeline: &'a [Planned]) -> Vec<Phase<'a>> {
+    let start = Phase { from: 0, to: 0, architecture: &program.architecture, events: Vec::new(), flops: 0.0 };
+    let mut phases = vec![start];
+    for planned in timeline.iter().filter(|planned| planned.growth.is_some()) {
+        let last = phases.last_mut().expect("begins with one");
+        if last.from == planned.step && (!last.events.is_empty() || planned.step == 0) {
+            last.architecture = &planned.after;
+            last.events.push(planned);
+        } else {
+            phases.push(Phase {
+                from: planned.step,
+                to: 0,
+                architecture: &planned.after,
+                events: vec![planned],
+                flops: 0.0,
+            });
+        }
+    }
+    // The last batch of an epoch may be short, so examples are counted and not batches.
+    let examples_per_step = program.data.examples as f64 / program.data.steps_per_epoch.max(1) as f64;
+    let ends: Vec<u64> = phases.iter().skip(1).map(|phase| phase.from).chain([program.train.steps]).collect();
+    for (phase, end) in phases.iter_mut().zip(ends) {
+        phase.to = end.max(phase.from);
+        let examples = (phase.to - phase.from) as f64 * examples_per_step;
+        // Backward costs twice what forward does.
+        phase.flops = 3.0 * phase.architecture.forward_flops() as f64 * examples;
+    }
+    phases
+}
+
+/// `784-64-64-10`; a width that a `when` may have changed is written as its interval.
+fn shape(architecture: &Architecture) -> String {
+    let input = architecture.width(architecture.input.axis).max * architecture.input.values_per_unit();
+    let layers = architecture.layers.iter().map(|layer| architecture.width(layer.output.axis).to_string());
+    std::iter::once(input.to_string()).chain(layers).collect::<Vec<_>>().join("-")
+}
+
+fn parameters(architecture: &Architecture) -> String {
+    match architecture.parameter_count() {
+        (low, high) if low == high => numbers::count(low),
+        (low, high) => format!("{}..{}", numbers::count(low), numbers::count(high)),
+    }
+}
+
+/// Bytes of weights, gradients and two slots, and of the values of one batch in both directions.
+fn memory(program: &Program, architecture: &Architecture) -> u64 {
+    let batch = program.data.batch.unwrap_or(program.data.examples) as u64;
+    let units = architecture.all_layers().fold(0u64, |sum, layer| {
+        let width = architecture.width(layer.output.axis).max as u64;
+        sum.saturating_add(width.saturating_mul(layer.output.values_per_unit() as u64))
+    });
+    let weights = architecture.parameter_count().1.saturating_mul(4);
+    weights.saturating_add(batch.saturating_mul(units).saturating_mul(3)).saturating_mul(4)
+}
+
+fn epochs(program: &Program, step: u64) -> String {
+    super::outcome::epoch(step as f64 / program.data.steps_per_epoch.max(1) as f64)
+}
+
+fn text(program: &Program, phases: &[Phase], style: Style) -> String {
+    let mut out = String::new();
+    let head = [
+        program.name.clone(),
+        program.data.source.word.to_string(),
+        format!("{} training examples", program.data.examples),
+        format!("{} in {} epochs", numbers::plural(program.train.steps, "step"), epochs(program, program.train.steps)),
+    ];
+    let _ = writeln!(out, "{}", style.bold(&head.join(" · ")));
+    let rows: Vec<Vec<String>> = phases
+        .iter()
+        .map(|phase| {
+            vec![
+                format!("epoch {} to {}", epochs(program, phase.from), epochs(program, phase.to)),
+                format!("steps {} to {}", phase.from, phase.to),
+                shape(phase.architecture),
+                format!("{} parameters", parameters(phase.architecture)),
+                numbers::flops(phase.flops),
+            ]
+        })
+        .collect();
+    for (line, phase) in aligned(&rows).iter().zip(phases) {
+        for planned in &phase.events {
+            let Some(growth) = &planned.growth else { continue };
+            let maybe = if planned.certain { "" } else { ", if its condition holds" };
+            let undo = if planned.undo { "undo " } else { "" };
+            let what = if growth.summary.detail.is_empty() { &growth.summary.target } else { &growth.summary.detail };
+            let what = format!("  └ {undo}{} {what}{maybe}: promise {}", growth.summary.action, growth.promise.word());
+            let _ = writeln!(out, "{what}{}", if growth.rule.is_empty() { String::new() } else { format!(" ({})", growth.rule) });
+        }
+        let _ = writeln!(out, "  {line}");
+    }
+    let last = phases.last().expect("begins with one");
+    let _ = writeln!(
+        out,
+        "  {} in all, forward and backward · about {} of memory · weights {} on disk",
+        numbers::flops(phases.iter().map(|phase| phase.flops).sum()),
+        numbers::bytes(phases.iter().map(|phase| memory(program, phase.architecture)).max().unwrap_or(0)),
+        numbers::bytes(last.architecture.parameter_count().1.saturating_mul(4)),
+    );
+    out
+}
+
+fn object(program: &Program, phases: &[Phase], session: &Session, found: &[crate::base::Diagnostic]) -> Value {
+    let phases: Vec<Value> = phases
+        .iter()
+        .map(|phase| {
+            let (low, high) = phase.architecture.parameter_count();
+            json!({
+                "from_step": phase.from,
+                "to_step": phase.to,
+                "architecture": shape(phase.architecture),
+                "parameters": high,
+                "parameters_min": low,
+                "flops": phase.flops,
+                "memory_bytes": memory(program, phase.architecture),
+            })
+        })
+        .collect();
+    let events: Vec<Value> = session
+        .checked
+        .timeline
+        .iter()
+        .filter_map(|planned| {
+            let growth = planned.growth.as_ref()?;
+            Some(json!({
+                "step": planned.step,
+                "action": growth.summary.action,
+                "target": growth.summary.target,
+                "method": growth.summary.method,
+                "detail": growth.summary.detail,
+                "promise": growth.promise.word(),
+                "rule": growth.rule,
+                "certain": planned.certain,
+                "undo": planned.undo,
+                "parameters_after": planned.parameters().1,
+            }))
+        })
+        .collect();
+    json!({
+        "name": program.name,
+        "steps": program.train.steps,
+        "steps_per_epoch": program.data.steps_per_epoch,
+        "phases": phases,
+        "events": events,
+        "diagnostics": machine::findings(found, session.sources()),
+    })
+}

@@ -48,7 +48,7 @@ pub fn table(started: &Started, finish: &Finish, place: &Place, style: Style) ->
 
 /// The cells of one growth event.
 pub fn row(growth: &Growth) -> Vec<String> {
-    let what = if growth.detail.is_empty() { &growth.target } else { &growth.detail };
+    let (what, _) = what(&growth.detail, &growth.target);
     let mut promise = format!("promise {}", growth.promise.word());
     if let Some(bound) = growth.bound {
         promise.push_str(&format!(" ≤ {}", numbers::tiny(bound)));
@@ -82,6 +82,15 @@ pub fn row(growth: &Growth) -> Vec<String> {
         },
         shock,
     ]
+}
+
+/// What an event changes (`h2 32 → 256`) and, for an insertion, what was chosen and why.
+pub fn what<'a>(detail: &'a str, target: &'a str) -> (&'a str, Option<&'a str>) {
+    match detail.split_once(": ") {
+        Some((what, why)) => (what, Some(why)),
+        None if detail.is_empty() => (target, None),
+        None => (detail, None),
+    }
 }
 
 /// `20`, and `20.4` between two boundaries.

@@ -1,7 +1,7 @@
 //! `growrun plan`: what a schedule will do and what it will cost, phase by phase; nothing is trained.
 
 use super::arguments::Plan;
-use super::outcome::aligned;
+use super::outcome::{aligned, what};
 use super::session::{self, Session};
 use super::terminal::{Style, note, say};
 use super::{Context, exit, machine, numbers, render};
@@ -127,9 +127,12 @@ fn text(program: &Program, phases: &[Phase], style: Style) -> String {
             let Some(growth) = &planned.growth else { continue };
             let maybe = if planned.certain { "" } else { ", if its condition holds" };
             let undo = if planned.undo { "undo " } else { "" };
-            let what = if growth.summary.detail.is_empty() { &growth.summary.target } else { &growth.summary.detail };
-            let what = format!("  └ {undo}{} {what}{maybe}: promise {}", growth.summary.action, growth.promise.word());
-            let _ = writeln!(out, "{what}{}", if growth.rule.is_empty() { String::new() } else { format!(" ({})", growth.rule) });
+            let (what, why) = what(&growth.summary.detail, &growth.summary.target);
+            let promise = growth.promise.word();
+            let _ = writeln!(out, "  └ {undo}{} {what}{maybe}: promise {promise}", growth.summary.action);
+            for reason in [why.unwrap_or_default(), growth.rule].into_iter().filter(|reason| !reason.is_empty()) {
+                let _ = writeln!(out, "    {}", style.faint(reason));
+            }
         }
         let _ = writeln!(out, "  {line}");
     }

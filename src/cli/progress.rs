@@ -45,6 +45,9 @@ impl Progress {
             Event::Grown(growth) => {
                 let cells: Vec<String> = outcome::row(growth).into_iter().filter(|cell| !cell.is_empty()).collect();
                 self.line(&cells.join("   "));
+                if let (_, Some(why)) = outcome::what(&growth.detail, &growth.target) {
+                    self.line(&format!("  {why}"));
+                }
                 self.redraw();
             }
             Event::Noted { epoch, text, .. } => self.line(&format!("epoch {}   {text}", outcome::epoch(*epoch))),

@@ -14,8 +14,6 @@ pub struct Session {
     /// Of the parser and the checker, with `unavailable` as warnings where nothing is to be run.
     pub diagnostics: Vec<Diagnostic>,
     pub checked: Checked,
-    /// The schedule's folder.
-    pub folder: PathBuf,
     pub named: BTreeMap<String, PathBuf>,
 }
 
@@ -82,5 +80,5 @@ pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limit
     };
     let checked = check::check(schedule, &request);
     diagnostics.extend(checked.diagnostics.iter().cloned());
-    Ok(Session { diagnostics, checked, folder, named })
+    Ok(Session { diagnostics, checked, named })
 }

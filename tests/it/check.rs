@@ -2,6 +2,7 @@
 
 use growrun::base::world::Real;
 use growrun::base::{Diagnostic, Severity};
+use growrun::check::codes::{CODES, page};
 use growrun::check::program::Base;
 use growrun::check::{Checked, Limits, MetricWord, Request, Vocabulary, check};
 use growrun::optim::OPTIMIZERS;
@@ -41,7 +42,7 @@ fn checked(text: &str) -> Checked {
         seed: None,
         base: None,
         completed: None,
-        limits: Limits::default(),
+        limits: Limits { memory: Some(8 << 30), ..Limits::default() },
     };
     let mut checked = check(schedule, &request);
     found.append(&mut checked.diagnostics);
@@ -168,4 +169,52 @@ fn ten_thousand_events_are_checked_quickly() {
     assert_eq!(checked.timeline.len(), 10_000);
     // 0.1 s is asked of a release build; this profile and a busy machine are many times slower.
     assert!(seconds < 5.0, "{seconds} s");
+}
+
+/// The first `grow` block under a heading of a page.
+fn block<'p>(page: &'p str, heading: &str) -> Option<&'p str> {
+    let (_, below) = page.split_once(heading)?;
+    let (_, block) = below.split_once("```grow\n")?;
+    Some(block.split_once("```")?.0)
+}
+
+#[test]
+fn every_code_has_a_page_that_fails_and_is_repaired() {
+    for (code, title) in CODES {
+        let Some(page) = page(code) else { panic!("{code} has no page") };
+        assert!(page.starts_with(&format!("# {code}: ")), "{code}: {title}");
+        // Pages on foreign files need those files beside the schedule; their own floors hold them.
+        if code.starts_with("G00") || code.starts_with("G07") || code.starts_with("G08") {
+            continue;
+        }
+        let bad = checked(block(page, "## Fails").expect("a failing block"));
+        let found: Vec<&str> =
+            bad.diagnostics.iter().chain(&bad.unavailable).map(|diagnostic| diagnostic.code).collect();
+        assert!(found.contains(code), "{code} is not in {found:?}");
+        let good = checked(block(page, "## Repaired").expect("a repaired block"));
+        assert!(!good.has_errors(), "{code}: {:#?}", good.diagnostics);
+        assert!(good.diagnostics.iter().all(|diagnostic| diagnostic.code != *code), "{code}: {:#?}", good.diagnostics);
+    }
+}
+
+#[test]
+fn no_code_is_used_that_is_not_in_the_table() {
+    fn visit(folder: &Path, into: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).expect("src is there") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                visit(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("UTF-8");
+                let codes = text.match_indices("\"G0").filter_map(|(at, _)| text.get(at + 1..at + 7));
+                into.extend(codes.filter(|code| code.ends_with('"')).map(|code| code[..5].to_string()));
+            }
+        }
+    }
+    let mut used = Vec::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+    assert!(used.len() > 100, "the search finds codes");
+    for code in used {
+        assert!(CODES.iter().any(|(known, _)| *known == code), "{code} is not in the table");
+    }
 }

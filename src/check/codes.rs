@@ -39,6 +39,8 @@ const OWN: &[(&str, &str)] = &[
     ("G0604", "too many events"),
     ("G0801", "a file cannot be read or written"),
     ("G0802", "a file is too large"),
+    ("G0803", "not a record of this version"),
+    ("G0804", "the run has not ended"),
     ("G0901", "a learning rate for one layer"),
     ("G0902", "`or` in a condition"),
     ("G0903", "a time on the clock"),
@@ -46,6 +48,7 @@ const OWN: &[(&str, &str)] = &[
     ("G0905", "a device"),
     ("G0906", "weight decay inside adam"),
     ("G0910", "not available yet"),
+    ("G0911", "no such code or word"),
 ];
 
 const COUNT: usize = OWN.len() + syntax::CODES.len() + data::CODES.len();
@@ -82,8 +85,12 @@ const PAGES: &[(&str, &str)] = pages! {
     "G0102" "G0103" "G0104" "G0105" "G0106" "G0107" "G0108" "G0109"
     "G0201" "G0202" "G0203" "G0204" "G0205" "G0206" "G0207" "G0208"
     "G0209" "G0210" "G0211" "G0212" "G0301" "G0302" "G0401" "G0501"
-    "G0502" "G0503" "G0601" "G0602" "G0603" "G0604" "G0801" "G0802"
-    "G0901" "G0902" "G0903" "G0904" "G0905" "G0906" "G0910"
+    "G0502" "G0503" "G0601" "G0602" "G0603" "G0604" "G0701" "G0702"
+    "G0703" "G0704" "G0705" "G0706" "G0707" "G0708" "G0709" "G0710"
+    "G0711" "G0712" "G0713" "G0714" "G0715" "G0716" "G0717" "G0718"
+    "G0719" "G0720" "G0721" "G0722" "G0723" "G0724" "G0725" "G0726"
+    "G0727" "G0728" "G0729" "G0801" "G0802" "G0803" "G0804" "G0901"
+    "G0902" "G0903" "G0904" "G0905" "G0906" "G0910" "G0911"
 };
 
 /// The page about a code.

@@ -69,7 +69,7 @@ impl OptimizerKind for Adam {
     fn read(&self, args: &Args) -> Result<Rule, Refusal> {
         if args.has("weight_decay") {
             return Err(Refusal::error(
-                "G0901",
+                "G0906",
                 "adam takes no weight decay: its moments would rescale the decay of every weight differently",
                 "use adamw, such as `optimizer adamw lr 1e-3 weight_decay 0.01`",
             )

@@ -13,6 +13,7 @@
 mod assemble;
 pub mod ast;
 mod atoms;
+mod events;
 mod grammar;
 mod lexemes;
 mod load;

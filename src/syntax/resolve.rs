@@ -65,14 +65,8 @@ pub fn resolve(schedule: &mut Schedule, overrides: &[(String, String)]) -> Vec<D
     for arm in &mut schedule.arms {
         let scope: HashMap<String, Vec<Spanned<Atom>>> =
             arm.lets.iter().map(|item| (item.name.node.clone(), item.value.clone())).collect();
-        for item in &arm.lets {
-            names.known(&item.name, "an arm gives a new value to a `let` of the file");
-        }
         names.atoms(&mut arm.head, &scope);
         names.events(&mut arm.events, &scope);
-    }
-    for sweep in &schedule.sweeps {
-        names.known(&sweep.name, "a sweep gives new values to a `let` of the file");
     }
     if let Some(compare) = &mut schedule.compare {
         names.phrases(std::slice::from_mut(compare), &scope);
@@ -144,16 +138,6 @@ struct Names {
 }
 
 impl Names {
-    fn known(&mut self, name: &Spanned<String>, rule: &str) {
-        if !self.values.contains_key(&name.node) {
-            let mut error = unknown(&name.node, name.span, self.values.keys().map(String::as_str)).here(rule);
-            if self.values.is_empty() {
-                error = error.help(format!("add `let {} = 256` outside of blocks", short(&name.node)));
-            }
-            self.found.push(error);
-        }
-    }
-
     fn value(&mut self, name: &str, span: Span, scope: &Scope) -> Vec<Spanned<Atom>> {
         self.used.insert(name.into(), ());
         match scope.get(name).or_else(|| self.values.get(name)) {

@@ -1,0 +1,78 @@
+//! Time of one training step in µs: `cargo bench --bench step -- [threads]`.
+//!
+//! Batches are in memory; the step is forward, loss, backward, global norm and update. The median of seven
+//! rounds that take turns, so that noise of the machine meets every case.
+
+use growrun::nn::architecture::Settings;
+use growrun::nn::layers::{self, Description};
+use growrun::nn::{Activation, Architecture, Network, Task};
+use growrun::optim::{Optimizer, Rule};
+use growrun::tensor::{Compute, Simd};
+use growrun::train::{Loss, Targets, Trainer};
+use std::time::Instant;
+
+struct Case {
+    name: String,
+    network: Network<f32>,
+    optimizer: Optimizer,
+    batch: usize,
+    rounds: Vec<f64>,
+}
+
+fn network(widths: &[usize], compute: Compute) -> Network<f32> {
+    let dense = layers::find("dense").expect("dense is a layer");
+    let mut architecture = Architecture::new(widths[0], None, Task::Classification);
+    for (at, &width) in widths[1..].iter().enumerate() {
+        let last = at + 2 == widths.len();
+        let activation = if last { Activation::Linear } else { Activation::Relu };
+        let settings = Settings { activation, ..Settings::default() };
+        architecture.push(&format!("h{at}"), dense, Description { width: Some(width), area: None, settings });
+    }
+    Network::new(&architecture, 0, compute)
+}
+
+fn main() {
+    let threads = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(2);
+    let compute = Compute::new(threads, Simd::Auto, false).expect("`auto` is always there");
+    let sgd = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    let adam = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
+    let mut cases = Vec::new();
+    for (widths, batch) in [(&[64, 32, 32, 10][..], 32), (&[784, 256, 256, 10], 32), (&[784, 256, 256, 10], 128)] {
+        for (word, rule, lr) in [("sgd", sgd, 0.01), ("adam", adam, 1e-3)] {
+            let shape: Vec<String> = widths.iter().map(usize::to_string).collect();
+            cases.push(Case {
+                name: format!("{}, batch {batch}, {word}", shape.join("-")),
+                network: network(widths, compute.clone()),
+                optimizer: Optimizer::new(rule, lr, None),
+                batch,
+                rounds: Vec::new(),
+            });
+        }
+    }
+    println!("{compute:?}");
+    for round in 0..8 {
+        for case in &mut cases {
+            let inputs = case.network.inputs();
+            let x: Vec<f32> = (0..case.batch * inputs).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+            let y: Vec<u32> = (0..case.batch).map(|i| (i * 7 % 10) as u32).collect();
+            let mut trainer = Trainer::new();
+            let lr = case.optimizer.lr;
+            let steps = 20_000_000 / (case.batch * inputs * 256).max(1) + 20;
+            let start = Instant::now();
+            for step in 0..steps {
+                case.network.input_mut(case.batch).copy_from_slice(&x);
+                let (network, optimizer) = (&mut case.network, &mut case.optimizer);
+                let loss = &Loss::of(Task::Classification);
+                trainer.step_loaded(network, optimizer, loss, Targets::Classes(&y), lr, 0, step as u64);
+            }
+            // The first round warms up.
+            if round > 0 {
+                case.rounds.push(start.elapsed().as_secs_f64() / steps as f64 * 1e6);
+            }
+        }
+    }
+    for case in &mut cases {
+        case.rounds.sort_by(f64::total_cmp);
+        println!("{:28} {:9.1} µs", case.name, case.rounds[case.rounds.len() / 2]);
+    }
+}

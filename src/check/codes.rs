@@ -39,7 +39,7 @@ const OWN: &[(&str, &str)] = &[
     ("G0604", "too many events"),
     ("G0801", "a file cannot be read or written"),
     ("G0802", "a file is too large"),
-    ("G0803", "not a record of this version"),
+    ("G0803", "this is no record that can be read"),
     ("G0804", "the run has not ended"),
     ("G0806", "the run diverged"),
     ("G0901", "a learning rate for one layer"),
@@ -49,7 +49,7 @@ const OWN: &[(&str, &str)] = &[
     ("G0905", "a device"),
     ("G0906", "weight decay inside adam"),
     ("G0910", "not available yet"),
-    ("G0911", "no such code or word"),
+    ("G0911", "the command line was not understood"),
 ];
 
 const COUNT: usize = OWN.len() + syntax::CODES.len() + data::CODES.len();

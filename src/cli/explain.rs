@@ -5,6 +5,7 @@ use super::terminal::{Style, say};
 use super::usage::nearest;
 use super::{Context, exit};
 use crate::base::{Arg, Doc, Kind, Shape, Sources};
+use crate::check::codes;
 use std::fmt::Write;
 
 /// Words of one registry under the heading that a reader knows them by.
@@ -52,6 +53,7 @@ pub fn run(context: &Context, words: &[String]) -> i32 {
                 .iter()
                 .flat_map(|chapter| &chapter.docs)
                 .flat_map(|doc| std::iter::once(doc.word).chain(doc.args.iter().map(|arg| arg.name)));
+            let known = known.chain(codes::CODES.iter().map(|(code, _)| *code));
             let help = match nearest(&word, known) {
                 Some(near) => format!("did you mean `growrun explain {near}`?"),
                 None => "`growrun explain` alone lists every code and word".into(),
@@ -64,6 +66,9 @@ pub fn run(context: &Context, words: &[String]) -> i32 {
 
 /// The text about a code or a word; `None` when nobody knows it.
 pub fn explanation(word: &str, style: Style) -> Option<String> {
+    if let Some(page) = codes::page(&word.to_uppercase()) {
+        return Some(page_text(page, style));
+    }
     let chapters = chapters();
     let docs = || chapters.iter().flat_map(|chapter| chapter.docs.iter().map(move |doc| (chapter.title, *doc)));
     // `insert` alone explains `insert identity` and `insert dense`; one word may stand in two registries.
@@ -85,6 +90,26 @@ pub fn explanation(word: &str, style: Style) -> Option<String> {
         }
     }
     if out.is_empty() { None } else { Some(out) }
+}
+
+/// A page as the terminal shows it: headings stand out, the marks around blocks are left out.
+fn page_text(page: &str, style: Style) -> String {
+    let mut out = String::new();
+    let mut in_block = false;
+    for line in page.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            let _ = writeln!(out, "    {line}");
+        } else if line.starts_with('#') {
+            let _ = writeln!(out, "{}", style.bold(line.trim_start_matches('#').trim()));
+        } else {
+            for piece in wrap(line, style.width) {
+                let _ = writeln!(out, "{piece}");
+            }
+        }
+    }
+    out
 }
 
 /// The closed set of words from which an argument's value comes.
@@ -160,6 +185,11 @@ fn list(style: Style) -> String {
         }
         out.push('\n');
     }
-    out.push_str("`growrun explain WORD` shows options, defaults and an example\n");
+    let _ = writeln!(out, "{}", style.bold("codes"));
+    for (code, title) in codes::CODES {
+        let _ = writeln!(out, "  {code}   {title}");
+    }
+    out.push('\n');
+    out.push_str("`growrun explain WORD` shows options, defaults and an example, `growrun explain CODE` a cause and its repair\n");
     out
 }

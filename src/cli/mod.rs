@@ -11,6 +11,7 @@ mod new;
 pub mod numbers;
 pub mod outcome;
 mod plan;
+mod predict;
 mod progress;
 pub mod render;
 mod run;
@@ -65,10 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Run(run)) => run::run(&context, &run, command),
         Some(Command::Check(check)) => check::run(&context, &check),
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
-        Some(Command::Predict(_)) => {
-            let diagnostic = render::without_place("G0910", "predict is not there yet", "a later version brings it");
-            context.refuse(&[diagnostic], &Sources::default(), wants_json)
-        }
+        Some(Command::Predict(predict)) => predict::run(&context, &predict),
     }
 }
 

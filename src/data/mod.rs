@@ -15,6 +15,7 @@ mod split;
 
 pub use load::{Dataset, Options, Raw, load};
 pub use part::{Features, Labels, Part, Scaling};
+pub use read::table;
 pub use sources::SOURCES;
 pub use split::{Share, Sizes, Split, part_sizes};
 

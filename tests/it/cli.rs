@@ -153,3 +153,169 @@ fn new_overwrites_nothing() {
     assert!(ran.stderr.contains("already there"), "{}", ran.stderr);
     assert_eq!(std::fs::read(folder.path().join("mine.grow")).expect("still there"), b"precious");
 }
+
+const TEN_MISTAKES: &str = "\
+data digits { batch 32; normalise zscore }
+model {
+  h1 dense 32 rellu
+  h2 dense 256 relu
+  out dense 10
+}
+train 60 epochs { optimizer adam lr 1e-3; metrics acuracy }
+
+at epoch 30 widen h2 to 192
+at epoch 70 widen h1 to 64
+at epoch 10 widen h9 to 64
+at epoch 12 widen out to 20
+at 20 widen h1 to 64
+wden h2 to 512
+at epoch 15 insert identity after h1 as h2
+";
+
+#[test]
+fn ten_mistakes_are_ten_diagnostics() {
+    let folder = folder(&[("ten.grow", TEN_MISTAKES.as_bytes())]);
+    let ran = growrun(folder.path(), &["check", "ten.grow"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
+    insta::assert_snapshot!(ran.stdout, @"");
+
+    let ran = growrun(folder.path(), &["check", "ten.grow", "--format", "json"]);
+    assert_eq!(ran.code, 2);
+    let found: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
+    assert_eq!(found.len(), 10, "{}", ran.stdout);
+    for diagnostic in &found {
+        let place = &diagnostic["labels"][0];
+        assert_eq!(place["file"], "ten.grow");
+        for key in ["line", "column", "length"] {
+            assert!(place[key].as_u64().is_some_and(|n| n > 0), "`{key}` of {diagnostic}");
+        }
+    }
+
+    let ran = growrun(folder.path(), &["check", "ten.grow", "--format", "sarif"]);
+    assert_eq!(ran.code, 2);
+    let log: serde_json::Value = serde_json::from_str(&ran.stdout).expect("a SARIF log");
+    assert_eq!(log["version"], "2.1.0");
+    assert_eq!(log["runs"][0]["results"].as_array().map(Vec::len), Some(10));
+
+    // A run refuses the same, on stderr, and leaves nothing behind.
+    let ran = growrun(folder.path(), &["ten.grow", "--json"]);
+    assert_eq!(ran.code, 2);
+    let object: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+    assert_eq!(object["diagnostics"].as_array().map(Vec::len), Some(10));
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn what_is_no_schedule_is_told_apart() {
+    let folder =
+        folder(&[("utf16.grow", b"\xff\xfea\0t\0"), ("empty.grow", b""), ("escape.grow", b"\x1b[31mat\x07\n")]);
+    std::fs::create_dir(folder.path().join("dir.grow")).expect("a folder");
+    let cases = [
+        ("missing.grow", 4, "there is no such file"),
+        ("dir.grow", 4, "it is a folder"),
+        ("utf16.grow", 2, "not UTF-8"),
+        ("empty.grow", 2, "says nothing"),
+        ("escape.grow", 2, "G00"),
+    ];
+    for (file, code, text) in cases {
+        for arguments in [vec![file], vec!["check", file], vec!["plan", file]] {
+            let ran = growrun(folder.path(), &arguments);
+            let all = format!("{}{}", ran.stdout, ran.stderr);
+            assert_eq!(ran.code, code, "{arguments:?}: {all}");
+            assert!(all.contains(text), "{arguments:?}: {all}");
+            assert!(!all.contains(['\u{1b}', '\u{7}']), "no control character of the file reaches the terminal");
+        }
+    }
+}
+
+#[test]
+fn every_code_has_its_page() {
+    let codes = growrun::check::codes::CODES;
+    assert!(codes.len() > 50);
+    for (code, title) in codes {
+        let page = growrun::cli::explain::explanation(code, growrun::cli::terminal::Style::PLAIN);
+        assert!(page.is_some_and(|page| page.contains(code)), "`{code}` ({title}) has no page");
+    }
+}
+
+#[test]
+fn new_checks_clean_and_plans() {
+    let folder = folder(&[]);
+    let ran = growrun(folder.path(), &["new", "--out", "first.grow"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
+    let ran = growrun(folder.path(), &["check", "first.grow"]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(ran.stdout, "first.grow is fine: 2700 steps, 2 growth events, 3.5k → 78.9k parameters\n");
+    let ran = growrun(folder.path(), &["plan", "first.grow", "--set", "width=64", "--json"]);
+    assert_eq!(ran.code, 0);
+    let plan: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+    let shapes: Vec<&str> =
+        plan["phases"].as_array().expect("phases").iter().filter_map(|p| p["architecture"].as_str()).collect();
+    assert_eq!(shapes, ["64-32-32-10", "64-32-64-10", "64-32-64-64-10"]);
+    // 3 · 2 · (64·32 + 32·32 + 32·10) · 1438 examples · 20 epochs
+    assert_eq!(plan["phases"][0]["flops"], 585_323_520.0);
+}
+
+/// Two classes, told apart by the sign of `a`, with every column a number.
+fn table(rows: usize) -> String {
+    let mut text = String::from("a,b,label\n");
+    for row in 0..rows {
+        let (sign, class) = if row % 2 == 0 { ("", "left") } else { ("-", "right") };
+        text.push_str(&format!("{sign}{}.5,{},{class}\n", 1 + row % 7, row % 5));
+    }
+    text
+}
+
+#[test]
+fn from_a_table_to_a_schedule_a_run_and_predictions() {
+    let folder = folder(&[("sides.csv", table(200).as_bytes()), ("new.csv", b"a,b\n3.5,1\n-2.5,4\n")]);
+    let ran = growrun(folder.path(), &["new", "--from", "sides.csv", "--out", "sides.grow"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = growrun(folder.path(), &["check", "sides.grow"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains("is fine"), "{}", ran.stdout);
+
+    let ran = growrun(folder.path(), &["sides.grow", "--json", "--threads", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let object: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+    assert_eq!(object["status"], "finished");
+    assert_eq!(object["metrics"]["val_accuracy"], 1.0);
+    assert!(object["weights"].as_str().is_some_and(|digest| digest.starts_with("blake3:")));
+    let events = object["events"].as_array().expect("events");
+    assert!(events.iter().all(|event| event["held"] == true && event["parameters_after"].is_u64()), "{events:?}");
+    let run = object["run"].as_str().expect("a folder");
+
+    let ran = growrun(folder.path(), &["predict", run, "new.csv"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let classes: Vec<&str> = ran.stdout.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(classes, ["left", "right"]);
+    let ran = growrun(folder.path(), &["predict", run, "sides.csv", "--out", "said.csv"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
+    assert!(ran.stderr.contains("accuracy 100.0 %"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("true \\ said"), "{}", ran.stderr);
+    let ran = growrun(folder.path(), &["predict", run, "said.csv"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("G07"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_table_at_the_end_of_a_run_holds_what_was_promised_and_measured() {
+    let text = "experiment \"tiny\"\nmodel { h1 dense 8 relu; h2 dense 8 relu; out dense 10 }\n\
+                data digits { }\ntrain 2 epochs { optimizer adam lr 1e-3 }\n\
+                at epoch 1 widen h2 to 16\nat epoch 1 insert identity after h2\n";
+    let folder = folder(&[("tiny.grow", text.as_bytes())]);
+    let ran = growrun(folder.path(), &["tiny.grow", "--threads", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for piece in [
+        "tiny · digits · seed 0 · 1 thread\n",
+        "  epoch 1   widen h2 8 → 16",
+        "promise bitwise   drift 0   params 682 → 898",
+        "  record  runs/tiny/0001   weights blake3:",
+        "  next    growrun ",
+    ] {
+        assert!(ran.stdout.contains(piece), "`{piece}` in\n{}", ran.stdout);
+    }
+    let ran = growrun(folder.path(), &["tiny.grow", "--threads", "1", "--quiet"]);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+}

@@ -169,7 +169,7 @@ at epoch 10 widen h9 to 64
 at epoch 12 widen out to 20
 at 20 widen h1 to 64
 wden h2 to 512
-at epoch 15 insert identity after h1 as h2
+at epoch 15 insert identity after h1 as out
 ";
 
 #[test]
@@ -310,7 +310,7 @@ fn the_table_at_the_end_of_a_run_holds_what_was_promised_and_measured() {
     for piece in [
         "tiny · digits · seed 0 · 1 thread\n",
         "  epoch 1   widen h2 8 → 16",
-        "promise bitwise   drift 0   params 682 → 898",
+        "promise bitwise   drift 0   params 682 → 834",
         "  record  runs/tiny/0001   weights blake3:",
         "  next    growrun ",
     ] {

@@ -177,7 +177,104 @@ fn ten_mistakes_are_ten_diagnostics() {
     let folder = folder(&[("ten.grow", TEN_MISTAKES.as_bytes())]);
     let ran = growrun(folder.path(), &["check", "ten.grow"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @r#"
+      G0105 × `digits` does not know `normalise`
+       ╭─[ten.grow:1:25]
+     1 │ data digits { batch 32; normalise zscore }
+       ·                         ────┬────
+       ·                             ╰── unknown statement
+       ╰────
+      help: did you mean `normalize`?
+
+      G0105 × `dense` does not know `rellu`
+       ╭─[ten.grow:3:15]
+     3 │   h1 dense 32 rellu
+       ·               ──┬──
+       ·                 ╰── unknown word
+       ╰────
+      help: did you mean `relu`?
+
+      G0502 × there is no metric `acuracy`
+       ╭─[ten.grow:7:51]
+     7 │ train 60 epochs { optimizer adam lr 1e-3; metrics acuracy }
+       ·                                                   ───┬───
+       ·                                                      ╰── unknown metric
+       ╰────
+      help: did you mean `accuracy`?
+
+      G0201 × cannot widen `h2` to 192: it is already 256 wide here
+       ╭─[ten.grow:4:12]
+     4 │   h2 dense 256 relu
+       ·            ─┬─
+       ·             ╰── is 256 wide here
+       ╰────
+       ╭─[ten.grow:9:25]
+     9 │ at epoch 30 widen h2 to 192
+       ·                         ─┬─
+       ·                          ╰── smaller than 256
+       ╰────
+      help: use `narrow h2 to 192` to prune, or a size above 256
+
+      G0202 × this comes after the end of the run
+       ╭─[ten.grow:7:7]
+     7 │ train 60 epochs { optimizer adam lr 1e-3; metrics acuracy }
+       ·       ────┬────
+       ·           ╰── the run ends at epoch 60 (step 2700)
+       ╰────
+        ╭─[ten.grow:10:4]
+     10 │ at epoch 70 widen h1 to 64
+        ·    ────┬───
+        ·        ╰── never reached
+        ╰────
+      help: give an earlier time, such as `at 90%`, or train longer
+
+      G0101 × there is no layer `h9` here
+        ╭─[ten.grow:11:19]
+     11 │ at epoch 10 widen h9 to 64
+        ·                   ─┬
+        ·                    ╰── unknown layer
+        ╰────
+      help: did you mean `h1`? the layers are `h1`, `h2` and `out`
+
+      G0206 × cannot widen `out`: `out` holds the output axis of the network
+        ╭─[ten.grow:12:19]
+     12 │ at epoch 12 widen out to 20
+        ·                   ─┬─
+        ·                    ╰── the output axis
+        ╰────
+      help: it changes only with the classes or targets of the data; `h1` and `h2` can be widened
+
+      G0104 × `at 20` could be an epoch or a step
+        ╭─[ten.grow:13:4]
+     13 │ at 20 widen h1 to 64
+        ·    ─┬
+        ·     ╰── needs its unit
+        ╰────
+      help: write `epoch 20` or `step 20`
+
+      G0007 × `wden` begins no statement
+        ╭─[ten.grow:14:1]
+     14 │ wden h2 to 512
+        · ──┬─
+        ·   ╰── not known here
+        ╰────
+      help: did you mean `when`?
+
+      G0103 × there is a layer called `out` already
+       ╭─[ten.grow:5:13]
+     5 │   out dense 10
+       ·             ─┬
+       ·              ╰── made here
+       ╰────
+        ╭─[ten.grow:15:41]
+     15 │ at epoch 15 insert identity after h1 as out
+        ·                                         ─┬─
+        ·                                          ╰── taken
+        ╰────
+      help: choose another name
+
+    10 errors · growrun explain G0105
+    "#);
 
     let ran = growrun(folder.path(), &["check", "ten.grow", "--format", "json"]);
     assert_eq!(ran.code, 2);

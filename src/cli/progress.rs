@@ -68,7 +68,7 @@ impl Progress {
         self.steps_per_epoch = started.steps_per_epoch.max(1);
         self.started = Some(started.clone());
         if let Some(base) = &started.base {
-            self.line(base);
+            self.line(&format!("this schedule holds events only, so it runs on {base}"));
         }
         let examples = started.examples;
         let parts = [(examples.train, "training"), (examples.val, "validation"), (examples.test, "test")];

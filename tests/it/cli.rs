@@ -416,3 +416,48 @@ fn the_table_at_the_end_of_a_run_holds_what_was_promised_and_measured() {
     let ran = growrun(folder.path(), &["tiny.grow", "--threads", "1", "--quiet"]);
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
 }
+
+#[test]
+fn a_line_of_events_alone_runs_on_the_starter_and_says_so_first() {
+    let folder = folder(&[(
+        "card.grow",
+        b"at step 5 widen h2 to 70 eps 1e-3; at step 8 insert identity after h2; at step 9 stop",
+    )]);
+    let ran = growrun(folder.path(), &["card.grow", "--threads", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let first = ran.stderr.lines().next().unwrap_or_default();
+    assert!(first.contains("runs on the built-in starter"), "{first}");
+    assert!(ran.stdout.contains("stopped at epoch"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_interrupt_saves_and_ends_with_its_code() {
+    let text = "data digits { }\nmodel { h1 dense 512 relu; h2 dense 512 relu; out dense 10 }\n\
+                train 100_000 epochs { optimizer adam lr 1e-4 }\n";
+    let folder = folder(&[("long.grow", text.as_bytes())]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_growrun"))
+        .args(["long.grow", "--json", "--threads", "1"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    // The record exists from before the first step on.
+    let record = folder.path().join("runs/long/0001/run.yaml");
+    for _ in 0..600 {
+        if record.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(killed.success());
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    let mut out = String::new();
+    std::io::Read::read_to_string(&mut child.stdout.take().expect("piped"), &mut out).expect("UTF-8");
+    let object: serde_json::Value = serde_json::from_str(&out).expect("one object");
+    assert_eq!(object["status"], "interrupted");
+    let checkpoints = std::fs::read_dir(folder.path().join("runs/long/0001/checkpoints")).expect("checkpoints").count();
+    assert!(checkpoints > 0, "the work is saved");
+}

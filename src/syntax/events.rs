@@ -12,19 +12,19 @@ impl Lower<'_> {
         let span = self.span(&pair);
         let mut trigger = None;
         let mut actions = Vec::new();
-        let mut written = None;
+        let mut written = pair.as_span();
         for inner in pair.into_inner() {
             match inner.as_rule() {
-                Rule::trigger => {
-                    written = Some(inner.as_str().to_string());
-                    trigger = inner.into_inner().next().map(|inner| self.trigger(inner));
-                }
                 Rule::body => actions = self.body(inner),
-                _ => actions.extend(inner.into_inner().filter_map(|phrase| self.phrase(phrase))),
+                Rule::phrase => actions.extend(self.phrase(inner)),
+                _ => {
+                    written = inner.as_span();
+                    trigger = self.trigger(inner);
+                }
             }
         }
-        let mut trigger = trigger??;
-        let written = atoms::short(&written.unwrap_or_default());
+        let mut trigger = trigger?;
+        let written = || atoms::short(written.as_str());
         if let [action] = actions.as_mut_slice() {
             self.time_before_unit(&mut trigger, action);
             self.misspelt_unit(&mut trigger, action);
@@ -34,16 +34,19 @@ impl Lower<'_> {
                 self.report(
                     Diagnostic::error("G0012", action.span, "an action has no block of its own")
                         .here("a block opens in here")
-                        .help(format!("several actions share one: `{written} {{ widen h1 by 2x; save \"grown\" }}`")),
+                        .help(format!(
+                            "several actions share one: `{} {{ widen h1 by 2x; save \"grown\" }}`",
+                            written()
+                        )),
                 );
             }
             if let Some(first) = action.atoms.first()
                 && !matches!(first.node, Atom::Word(_) | Atom::Bad)
             {
                 self.report(
-                    Diagnostic::error("G0001", first.span, format!("expected an action after `{written}`"))
+                    Diagnostic::error("G0001", first.span, format!("expected an action after `{}`", written()))
                         .here("not an action")
-                        .help(format!("an action begins with a word: `{written} widen h2 to 256`")),
+                        .help(format!("an action begins with a word: `{} widen h2 to 256`", written())),
                 );
                 action.atoms[0].node = Atom::Bad;
             }

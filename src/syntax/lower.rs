@@ -403,26 +403,15 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The atoms of a trigger's part, in order. Its groups are at most three deep.
+    /// The atoms of a trigger's part, in order. The grammar nests its parts four deep at most.
     pub(super) fn leaves(&mut self, pair: Tree<'_>, into: &mut Vec<Spanned<Atom>>) {
-        for leaf in pair.into_inner_leaves() {
-            into.extend(self.atom(&leaf));
+        let mut inner = pair.clone().into_inner().peekable();
+        if inner.peek().is_none() {
+            into.extend(self.atom(&pair));
         }
-    }
-}
-
-/// The leaves of a small tree, itself when it has no children.
-trait Leaves<'a> {
-    fn into_inner_leaves(self) -> Vec<Tree<'a>>;
-}
-
-impl<'a> Leaves<'a> for Tree<'a> {
-    fn into_inner_leaves(self) -> Vec<Tree<'a>> {
-        let flat: Vec<Tree<'a>> = self.clone().into_inner().flatten().collect();
-        if flat.is_empty() {
-            return vec![self];
+        for part in inner {
+            self.leaves(part, into);
         }
-        flat.into_iter().filter(|pair| pair.clone().into_inner().next().is_none()).collect()
     }
 }
 

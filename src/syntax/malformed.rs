@@ -69,7 +69,7 @@ fn describe(rule: Rule, word: &str) -> Option<&'static str> {
         Rule::comparison => "a comparison such as `> 95%`",
         Rule::plateau | Rule::plateaus => "`plateaus for`",
         Rule::for_word => "`for`",
-        Rule::action | Rule::body => "an action",
+        Rule::phrase | Rule::body => "an action",
         _ => return None,
     })
 }

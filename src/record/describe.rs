@@ -8,9 +8,13 @@ use crate::nn::Architecture;
 use crate::nn::architecture::Init;
 use std::collections::BTreeMap;
 
-/// The arguments that were given, as the language writes them.
+/// The arguments as the language writes them, with the defaults of those that were not given.
 pub fn arguments(args: &Args) -> BTreeMap<String, String> {
-    args.given.iter().map(|(name, given)| (name.to_string(), joined(&given.values))).collect()
+    let defaults = args.doc.args.iter().filter(|arg| !arg.default.is_empty());
+    let mut all: BTreeMap<String, String> =
+        defaults.map(|arg| (arg.name.to_string(), arg.default.to_string())).collect();
+    all.extend(args.given.iter().map(|(name, given)| (name.to_string(), joined(&given.values))));
+    all
 }
 
 fn joined(values: &[Value]) -> String {

@@ -229,6 +229,7 @@ fn initial(program: &Program, dataset: &Dataset, command: Vec<String>) -> Record
         record: schema::SCHEMA,
         growrun: schema::Version {
             version: env!("CARGO_PKG_VERSION").into(),
+            commit: env!("GROWRUN_COMMIT").into(),
             numerics: schema::NUMERICS,
             streams: schema::STREAMS.into(),
         },

@@ -44,6 +44,8 @@ pub struct Record {
 #[serde(deny_unknown_fields)]
 pub struct Version {
     pub version: String,
+    /// The commit that was built; `unknown` for a build without its repository.
+    pub commit: String,
     pub numerics: u32,
     pub streams: String,
 }

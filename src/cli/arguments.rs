@@ -1,5 +1,6 @@
 //! The commands and their flags. What `--help` prints is written here and nowhere else.
 
+use crate::check::Limits;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -128,6 +129,15 @@ pub struct Run {
     /// Refuse to start a run that needs more memory, such as 8GB (default: 80 % of what is free)
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_limit: Option<u64>,
+    /// Refuse a network of more parameters
+    #[arg(long, value_name = "N", default_value_t = Limits::default().parameters)]
+    pub parameters_limit: u64,
+    /// Refuse a run of more steps
+    #[arg(long, value_name = "N", default_value_t = Limits::default().steps)]
+    pub steps_limit: u64,
+    /// Refuse a schedule whose events fire more often
+    #[arg(long, value_name = "N", default_value_t = Limits::default().events)]
+    pub events_limit: u64,
     /// No progress and no table, only warnings and errors
     #[arg(long, short)]
     pub quiet: bool,

@@ -197,7 +197,7 @@ fn event(growth: &Growth) -> Value {
     json!({
         "step": growth.step,
         "epoch": growth.epoch,
-        "action": growth.action,
+        "action": verb(growth.action),
         "target": growth.target,
         "method": growth.method,
         "promise": growth.promise.word(),
@@ -210,4 +210,9 @@ fn event(growth: &Growth) -> Value {
         "parameters_before": growth.parameters_before,
         "parameters_after": growth.parameters_after,
     })
+}
+
+/// The verb of an action: `insert` of `insert identity`.
+pub fn verb(action: &str) -> &str {
+    action.split_whitespace().next().unwrap_or(action)
 }

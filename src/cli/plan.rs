@@ -171,7 +171,7 @@ fn object(program: &Program, phases: &[Phase], session: &Session, found: &[crate
             let growth = planned.growth.as_ref()?;
             Some(json!({
                 "step": planned.step,
-                "action": growth.summary.action,
+                "action": super::outcome::verb(growth.summary.action),
                 "target": growth.summary.target,
                 "method": growth.summary.method,
                 "detail": growth.summary.detail,

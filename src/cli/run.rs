@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     let host = context.world.host();
     let limit = run.memory_limit.or_else(|| host.memory_free.map(|free| free / 5 * 4));
-    let limits = Limits { memory: limit, ..Limits::default() };
+    let limits =
+        Limits { memory: limit, parameters: run.parameters_limit, steps: run.steps_limit, events: run.events_limit };
     let session = match session::open(context, &run.file, &run.overrides, limits) {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, run.json),
@@ -35,7 +36,9 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     note(&render::human(&found, session.sources(), context.terminal.stderr));
 
     let threads = run.threads.map_or(host.threads, |threads| threads as usize);
-    let compute = match Compute::new(threads, simd(run.simd), false) {
+    // Small networks stay on one thread unless this is set; then equal digests at any number of threads say something.
+    let force_parallel = context.world.variable("GROWRUN_FORCE_PARALLEL").is_some();
+    let compute = match Compute::new(threads, simd(run.simd), force_parallel) {
         Ok(compute) => compute,
         Err(refusal) => return refused(context, &refusal, run.json),
     };
@@ -56,7 +59,7 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         Err(error) => return context.world_failed(&error, run.json),
     };
     let mut progress = Progress::new(context.terminal, run.quiet);
-    let options = Options { compute, interrupt };
+    let options = Options { compute, interrupt, parameters_max: run.parameters_limit };
     let finished = run::execute(program, &dataset, &options, context.world, &mut |event: &Event| {
         recorder.consume(event)?;
         progress.hear(event);

@@ -332,7 +332,7 @@ pub fn affordable(after: &Architecture, argument: &'static str) -> Result<(), Re
         return Err(Refusal::error(
             "G0601",
             format!("the network would have {least} parameters"),
-            format!("at most {PARAMETERS_MAX} are allowed"),
+            "use a smaller size".to_string(),
         )
         .at(argument)
         .here("too many"));

@@ -43,8 +43,8 @@ pub fn find(word: &str) -> Option<&'static dyn Operator> {
     OPERATORS.iter().copied().find(|operator| operator.doc().word == word)
 }
 
-/// More learned numbers than this are refused before anything is allocated.
-pub const PARAMETERS_MAX: u64 = 1_000_000_000;
+/// No machine holds more learned numbers. The limit that a user can raise is far lower and not growth's concern.
+pub const PARAMETERS_MAX: u64 = 1_000_000_000_000;
 
 /// How fresh units of `widen` are made (docs/growth.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

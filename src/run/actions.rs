@@ -54,7 +54,7 @@ impl Run<'_> {
                     return Ok((
                         self.fail(
                             action,
-                            "G0209",
+                            "G0223",
                             "the lr schedule has reached 0 here, and no factor lifts it".into(),
                             "set the rate earlier, or use an lr shape that does not end at 0".into(),
                         ),
@@ -104,7 +104,7 @@ impl Run<'_> {
                         .collect();
                     let message = format!("`{}` does not hold: {}", action.text, seen.join(", "));
                     let help = "what was learned until here is in the run directory; train longer or ask for less";
-                    return Ok((self.fail(action, "G0210", message, help.into()), None));
+                    return Ok((self.fail(action, "G0220", message, help.into()), None));
                 }
                 self.note(format!("{}: it holds", action.text), action.args.span)?;
             }
@@ -164,7 +164,7 @@ impl Run<'_> {
         if broken || drift.is_nan() || drift > tolerance {
             let message = format!("the outputs moved by {drift:.3e}, more than the {tolerance:.1e} that is accepted");
             let help = "use a growth that keeps the function (`growrun plan` shows each promise), or raise `tol`";
-            return Ok(self.fail(action, "G0212", message, help.into()));
+            return Ok(self.fail(action, "G0222", message, help.into()));
         }
         self.note(format!("{}: the outputs moved by {drift:.1e}", action.text), action.args.span)?;
         Ok(Flow::Continue)

@@ -24,6 +24,8 @@ pub struct Options {
     pub compute: Compute,
     /// The number of a signal that asks the run to end; 0 while there is none.
     pub interrupt: Arc<AtomicI32>,
+    /// Growth beyond this many learned numbers fails the run before anything is allocated.
+    pub parameters_max: u64,
 }
 
 /// Why a run could not begin or could not be recorded. What happens to a run that has begun is a [`Status`].

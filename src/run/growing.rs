@@ -22,6 +22,15 @@ impl Run<'_> {
             let message = format!("`{missing}` is not available yet");
             return Ok((self.fail(action, "G0910", message, "see CHANGELOG.md for what runs".into()), None));
         }
+        let wanted = plan.after.parameter_count().0;
+        if wanted > self.options.parameters_max {
+            let message = format!(
+                "the network would have {wanted} parameters, more than the {} allowed",
+                self.options.parameters_max
+            );
+            let help = "grow less, or raise `--parameters-limit`".to_string();
+            return Ok((self.fail(action, "G0601", message, help), None));
+        }
         if plan.changes.is_empty() {
             let before = self.architecture.all_layers().map(|layer| (layer.id, layer.frozen)).collect();
             self.architecture = plan.after;
@@ -50,7 +59,7 @@ impl Run<'_> {
         if !held {
             let message = format!("{detail} promised `{}` and did not keep it", promise.word());
             let help = "this is a bug of growrun: please report it with the run directory".to_string();
-            return Ok((self.fail(action, "G0211", message, help), None));
+            return Ok((self.fail(action, "G0221", message, help), None));
         }
         Ok((Flow::Continue, None))
     }

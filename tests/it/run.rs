@@ -51,6 +51,7 @@ fn compute(threads: usize, simd: Simd) -> Options {
     Options {
         compute: Compute::new(threads, simd, true).expect("a path of this machine"),
         interrupt: Arc::new(AtomicI32::new(0)),
+        parameters_max: 1_000_000,
     }
 }
 
@@ -239,4 +240,31 @@ fn a_signal_ends_the_run_with_its_work_saved() {
     .expect("it runs");
     assert_eq!(finish.status, Status::Interrupted { signal: 15 });
     assert_eq!(saved, Some(("interrupted".to_string(), 50)));
+}
+
+/// The block under a heading of an error page.
+fn page_block(code: &str, heading: &str) -> String {
+    let page = growrun::check::codes::page(code).expect("a page");
+    let section = page.split(heading).nth(1).expect("the heading");
+    section.split("```grow\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block").to_string()
+}
+
+#[test]
+fn what_only_a_run_can_find_is_told_with_its_code() {
+    for code in ["G0220", "G0222", "G0223"] {
+        let fails = run(&page_block(code, "## Fails"));
+        let Status::Failed(why) = &fails.status else { panic!("{code}: {:?}", fails.status) };
+        assert_eq!(why.code, code);
+    }
+}
+
+#[test]
+fn growth_beyond_the_limit_fails_before_it_is_carried_out() {
+    let mut options = compute(1, Simd::Auto);
+    options.parameters_max = 2_000;
+    let text = format!("{STARTER}\nwhen val_loss < 100 at most 20 times widen h1 by 2x");
+    let finish = run_with(&text, 1, &options);
+    let Status::Failed(why) = &finish.status else { panic!("{:?}", finish.status) };
+    assert_eq!(why.code, "G0601");
+    assert!(finish.parameters <= 2_000);
 }

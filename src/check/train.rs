@@ -253,6 +253,9 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
     let kept = texts.checkpoint.as_ref().and_then(|args| args.integer("keep")).unwrap_or(2);
     let on_divergence = match texts.on_divergence.as_ref().and_then(|args| args.values("then")) {
         Some([_, Value::Factor(factor), Value::Integer(at_most)]) => {
+            if let Some(args) = &texts.on_divergence {
+                reader.report.not_yet(args.span_of("then"), "`on_divergence rollback`");
+            }
             Divergence::Rollback { factor: *factor, at_most: *at_most }
         }
         _ => Divergence::Stop,

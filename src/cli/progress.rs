@@ -51,6 +51,10 @@ impl Progress {
                 self.redraw();
             }
             Event::Noted { epoch, text, .. } => self.line(&format!("epoch {}   {text}", outcome::epoch(*epoch))),
+            Event::Logged(stepped) => {
+                let text = format!("step {}   loss {:.4}   lr {:.3e}", stepped.step, stepped.loss, stepped.lr);
+                self.line(&text);
+            }
             Event::Settled { .. } | Event::Checkpoint(_) => {}
             Event::Finished(..) => self.end(),
         }

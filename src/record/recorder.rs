@@ -55,6 +55,14 @@ impl<'w> Recorder<'w> {
         match event {
             Event::Started(started) => self.started(started),
             Event::Evaluated(evaluated) => self.evaluated(evaluated),
+            Event::Logged(stepped) => {
+                let mut line = serde_json::Map::new();
+                line.insert("step".into(), stepped.step.into());
+                line.insert("epoch".into(), number(stepped.epoch));
+                line.insert("lr".into(), number(stepped.lr));
+                line.insert("batch_loss".into(), number(stepped.loss));
+                self.append(line)
+            }
             Event::Grown(growth) => {
                 self.record.events.push(event_record(growth));
                 self.save_record()
@@ -109,6 +117,11 @@ impl<'w> Recorder<'w> {
         line.insert("parameters".into(), evaluated.parameters.into());
         line.insert("flops".into(), evaluated.flops.into());
         line.insert("seconds".into(), number(evaluated.seconds));
+        self.append(line)
+    }
+
+    /// One line of metrics.jsonl.
+    fn append(&mut self, line: serde_json::Map<String, serde_json::Value>) -> Result<()> {
         let mut text = serde_json::Value::Object(line).to_string();
         text.push('\n');
         match &mut self.metrics {

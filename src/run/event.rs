@@ -10,6 +10,8 @@ pub enum Event<'a> {
     Started(&'a Started),
     /// After a step; a consumer decides how often it shows one.
     Stepped(Stepped<'a>),
+    /// `log every`: the loss of one batch, for the metrics file.
+    Logged(Stepped<'a>),
     /// After an evaluation, by schedule or by `evaluate`.
     Evaluated(Evaluated<'a>),
     /// An operator changed the network.

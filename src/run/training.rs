@@ -54,6 +54,9 @@ impl Run<'_> {
         });
         let stepped = Stepped { step: self.step, epoch: self.epoch(), loss: report.loss, lr, next };
         (self.consumer)(&Event::Stepped(stepped))?;
+        if program.train.log_every.is_some_and(|every| self.step.is_multiple_of(every)) {
+            (self.consumer)(&Event::Logged(stepped))?;
+        }
         Ok(Flow::Continue)
     }
 

@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod data;
 mod engine;
+mod examples;
 mod growth;
 mod house;
 mod run;

@@ -18,7 +18,7 @@ model { h1 dense 16 relu; h2 dense 16 relu; out dense 10 }
 train 6 epochs { optimizer adam lr 1e-3; metrics accuracy }
 ";
 
-fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>> {
+pub fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>> {
     let world = Real::default();
     let (mut schedule, mut diagnostics) = syntax::parse("test.grow", text);
     diagnostics.extend(syntax::resolve(&mut schedule, &[]));
@@ -40,14 +40,14 @@ fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>> {
     checked.program.ok_or(diagnostics)
 }
 
-fn dataset(program: &Program) -> Dataset {
+pub fn dataset(program: &Program) -> Dataset {
     let world = Real::default();
     let named = BTreeMap::new();
     let place = Place { world: &world, folder: Path::new("."), named: &named, seed: program.seed };
     run::load_data(program, &place).expect("built-in data")
 }
 
-fn compute(threads: usize, simd: Simd) -> Options {
+pub fn compute(threads: usize, simd: Simd) -> Options {
     Options {
         compute: Compute::new(threads, simd, true).expect("a path of this machine"),
         interrupt: Arc::new(AtomicI32::new(0)),
@@ -55,7 +55,7 @@ fn compute(threads: usize, simd: Simd) -> Options {
     }
 }
 
-fn run_with(text: &str, seed: u64, options: &Options) -> Finish {
+pub fn run_with(text: &str, seed: u64, options: &Options) -> Finish {
     let program = program(text, Some(seed)).unwrap_or_else(|found| panic!("{found:#?}"));
     let world = Real::default();
     run::execute(&program, &dataset(&program), options, &world, &mut |_| Ok(())).expect("it runs")
@@ -175,8 +175,10 @@ fn an_early_stop_still_evaluates_and_fires_at_end() {
 fn a_run_directory_holds_the_record_and_reads_back() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let world = Real::default();
-    let text =
-        format!("experiment \"First Growth\"\n{STARTER}\nat epoch 1 widen h2 to 20 eps 1e-3\nat end save \"kept\"");
+    let text = format!(
+        "experiment \"First Growth\"\n{}\nat epoch 1 widen h2 to 20 eps 1e-3\nat end save \"kept\"",
+        STARTER.replace("metrics accuracy", "metrics accuracy; log every 50 steps")
+    );
     let program = program(&text, Some(5)).expect("a good schedule");
     let data = dataset(&program);
     let command = vec!["growrun".into(), "test.grow".into()];
@@ -209,7 +211,8 @@ fn a_run_directory_holds_the_record_and_reads_back() {
     let accuracy = outcome.metrics.iter().find(|metric| metric.name == "val_accuracy").expect("measured");
     assert_eq!(accuracy.exact(), finish.metrics.iter().find(|m| m.name == "val_accuracy").map(|m| m.value));
     let lines = std::fs::read_to_string(run_folder.join("metrics.jsonl")).expect("metrics");
-    assert_eq!(lines.lines().count(), 6, "one a line for each evaluation");
+    let logged = lines.lines().filter(|line| line.contains("batch_loss")).count();
+    assert_eq!((lines.lines().count() - logged, logged), (6, 270 / 50), "a line for each evaluation, one for each log");
     for name in ["weights.safetensors", "state.safetensors", "meta.yaml"] {
         assert!(world.entry(&run_folder.join("checkpoints/kept").join(name)).expect("readable").is_some(), "{name}");
     }

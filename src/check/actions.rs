@@ -11,6 +11,7 @@ use crate::base::{Arg, Args, Diagnostic, Doc, Kind, Severity, Shape, Span, Spann
 use crate::grow::{self, OPERATORS};
 use crate::syntax::{Atom, Phrase};
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 static SET_LR: Doc = Doc {
     word: "set lr",
@@ -107,6 +108,10 @@ static STOP: Doc = Doc { word: "stop", help: "ends the run", args: &[], one_of: 
 /// Actions that are the run's own, beside the registry of growth operators.
 pub static ACTIONS: &[&Doc] = &[&SET_LR, &SET_DROPOUT, &SAVE, &EVALUATE, &ASSERT_PRESERVED, &ASSERT, &STOP];
 
+/// What an event can do: growth first, then the run's own. A list, because every event looks in it.
+static DOCS: LazyLock<Vec<&'static Doc>> =
+    LazyLock::new(|| OPERATORS.iter().map(|operator| operator.doc()).chain(ACTIONS.iter().copied()).collect());
+
 /// Reads one action. `None` when it has a mistake; the names in it are then doubtful, since what it would have
 /// made of them is unknown.
 pub fn read(
@@ -146,15 +151,14 @@ fn read_action(
     text: &str,
     report: &mut Report,
 ) -> Option<Action> {
-    let docs: Vec<&'static Doc> =
-        OPERATORS.iter().map(|operator| operator.doc()).chain(ACTIONS.iter().copied()).collect();
-    let Some((doc, count)) = arguments::find(&docs, &phrase.atoms) else {
-        unknown(phrase, &docs, report);
+    let Some((doc, count)) = arguments::find(DOCS.iter(), &phrase.atoms) else {
+        unknown(phrase, &DOCS, report);
         return None;
     };
     let rest = &phrase.atoms[count..];
     if std::ptr::eq(doc, &SET_LR)
         && let Some(Spanned { node: Atom::Word(word), span }) = rest.first()
+        && !matches!(word.as_str(), "to" | "by")
         && suggest::nearest(word, ["to", "by"]).is_none()
     {
         report.add(refused::layer_rate(*span));
@@ -332,11 +336,11 @@ fn unknown(phrase: &Phrase, docs: &[&'static Doc], report: &mut Report) {
 }
 
 /// A layer's name and where it stands.
-pub type Named = (String, Span);
+pub type Named<'a> = (&'a str, Span);
 
 /// The layers that an action names, and those that it makes.
-pub fn names(args: &Args) -> (Vec<Named>, Vec<Named>) {
-    let (mut old, mut new) = (Vec::new(), Vec::new());
+pub fn names(args: &Args) -> (Vec<Named<'_>>, Vec<Named<'_>>) {
+    let (mut old, mut new): (Vec<Named>, Vec<Named>) = (Vec::new(), Vec::new());
     for (key, given) in &args.given {
         let makes = args.doc.arg(key).is_some_and(|arg| match &arg.shape {
             Shape::Positional(kind) => matches!(kind, Kind::NewName),
@@ -345,12 +349,12 @@ pub fn names(args: &Args) -> (Vec<Named>, Vec<Named>) {
         });
         for value in &given.values {
             match value {
-                Value::Name(name) if makes => new.push((name.clone(), given.span)),
-                Value::Name(name) => old.push((name.clone(), given.span)),
-                Value::Target(Target::One(name)) => old.push((name.clone(), given.span)),
+                Value::Name(name) if makes => new.push((name.as_str(), given.span)),
+                Value::Name(name) => old.push((name, given.span)),
+                Value::Target(Target::One(name)) => old.push((name, given.span)),
                 Value::Target(Target::Range(first, last)) => {
-                    old.push((first.clone(), given.span));
-                    old.push((last.clone(), given.span));
+                    old.push((first, given.span));
+                    old.push((last, given.span));
                 }
                 _ => {}
             }

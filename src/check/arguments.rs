@@ -58,7 +58,10 @@ pub fn find<'d>(
     docs: impl IntoIterator<Item = &'d &'static Doc>,
     atoms: &[Spanned<Atom>],
 ) -> Option<(&'static Doc, usize)> {
+    let Some(Spanned { node: Atom::Word(first), .. }) = atoms.first() else { return None };
     docs.into_iter()
+        // Nearly every word differs from this one at its beginning, and there are many words for every event.
+        .filter(|doc| doc.word.starts_with(first.as_str()))
         .filter_map(|doc| {
             let mut count = 0;
             for word in doc.word.split(' ') {

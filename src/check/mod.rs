@@ -228,7 +228,7 @@ fn read_events(
                 // When it would have happened is unknown, and so is what it would have made.
                 for action in &good {
                     let (old, new) = actions::names(&action.args);
-                    doubtful.extend(old.into_iter().chain(new).map(|(name, _)| name));
+                    doubtful.extend(old.into_iter().chain(new).map(|(name, _)| name.to_string()));
                 }
             }
         }

@@ -465,7 +465,7 @@ impl Replay<'_> {
         }
         operator.plan(args, on).map_err(|refusal| {
             // What is refused about a layer that has a mistake of its own may be that mistake again.
-            if old.iter().any(|(name, _)| self.doubtful.contains(name)) {
+            if old.iter().any(|(name, _)| self.doubtful.contains(*name)) {
                 return Refused::Silent;
             }
             Refused::Said(Box::new(self.with_cause(place(&refusal, args), refusal.cause.as_deref())))
@@ -551,13 +551,13 @@ impl Replay<'_> {
     /// An error; what the action would have made is doubtful from now on.
     fn refuse(&mut self, refused: Refused, args: &Args) {
         let (old, new) = actions::names(args);
-        self.doubtful.extend(new.into_iter().map(|(name, _)| name));
+        self.doubtful.extend(new.into_iter().map(|(name, _)| name.to_string()));
         match refused {
             Refused::Silent => {}
             Refused::Said(diagnostic) => self.say(*diagnostic),
             Refused::Unknown(diagnostic, name) => {
                 // A layer that would have been inserted after an unknown one has a name that follows from it.
-                self.doubtful.extend(old.into_iter().map(|(old, _)| old).filter(|old| *old != name));
+                self.doubtful.extend(old.into_iter().map(|(old, _)| old).filter(|old| *old != name).map(String::from));
                 if self.said.insert((diagnostic.code, diagnostic.span())) {
                     self.pending.push((*diagnostic, name));
                 }

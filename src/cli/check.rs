@@ -18,7 +18,10 @@ pub fn run(context: &Context, check: &Check) -> i32 {
                 if check.format == Format::Human && session.told().is_empty() {
                     say(&fine(file, &session));
                 }
-                (session.told(), session.checked.sources)
+                let told = (session.told(), session.checked.sources.clone());
+                // The process ends in a moment; taking a long timeline apart first would be felt.
+                std::mem::forget(session);
+                told
             }
             Err(error) => {
                 code = exit::WORLD;

@@ -4,6 +4,7 @@ use super::ast::Atom;
 use super::grammar::Rule;
 use crate::base::args::Comparison;
 use crate::base::{Diagnostic, Span, Spanned};
+use std::borrow::Cow;
 
 /// What a piece came out as.
 pub enum Piece {
@@ -40,7 +41,8 @@ fn numeric(text: &str, span: Span) -> Piece {
         b'x' => (&text[..text.len() - 1], Atom::Factor),
         _ => (text, |value| Atom::Number { value, integer: None }),
     };
-    let digits = digits.replace('_', "");
+    // Most numbers have no `_`, and then their text is read as it stands.
+    let digits = if digits.contains('_') { Cow::Owned(digits.replace('_', "")) } else { Cow::Borrowed(digits) };
     let value: f64 = digits.parse().expect("the grammar's numbers are numbers to Rust");
     if !value.is_finite() {
         let error = Diagnostic::error("G0013", span, format!("`{}` is too large for a number", short(text)));

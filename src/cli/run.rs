@@ -123,7 +123,7 @@ fn ended(finish: &Finish) -> (i32, Option<Diagnostic>) {
         }
         Status::Diverged { step } => {
             let message = format!("the loss or a gradient stopped being a finite number at step {step}");
-            let help = "use a smaller `lr`, `clip 1`, or `on_divergence rollback lr 0.5x at most 3 times`";
+            let help = "use a smaller `lr`, or `clip 1` behind the optimizer";
             (exit::DIVERGED, Some(without_place("G0806", message, help)))
         }
         Status::Interrupted { signal } => (128 + signal, None),

@@ -239,7 +239,11 @@ fn finish(
         }),
         _ => None,
     };
-    let batch = batch.or(sizes.map(|sizes| sizes.train));
+    // No batch holds more than the whole part: the run allocates no more, so no more is reckoned with.
+    let batch = match sizes {
+        Some(sizes) => Some(batch.unwrap_or(sizes.train).min(sizes.train)),
+        None => batch,
+    };
     DataRead {
         header: Some(header),
         plan,

@@ -472,3 +472,12 @@ fn what_the_run_cannot_do_yet_is_refused_and_never_ignored() {
     assert!(ran.stderr.contains("G0910 × `on_divergence rollback` is not available yet"), "{}", ran.stderr);
     assert!(!folder.path().join("runs").exists(), "nothing half-written");
 }
+
+#[test]
+fn a_batch_larger_than_the_data_is_the_whole_data() {
+    let text = "data digits { limit 100; batch 999999999 }\nmodel { h1 dense 4 relu; out dense 10 }\n\
+                train 1 epochs { }\n";
+    let folder = folder(&[("large.grow", text.as_bytes())]);
+    let ran = growrun(folder.path(), &["large.grow", "--memory-limit", "10MB"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}

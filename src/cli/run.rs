@@ -27,7 +27,10 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     };
     let mut found = session.diagnostics.clone();
     if !session.has_errors() {
-        found.extend(session.obstacles());
+        let obstacles = session.obstacles();
+        // What only warned of the same place is now what forbids the run.
+        found.retain(|known| !obstacles.iter().any(|new| new.code == known.code && new.span() == known.span()));
+        found.extend(obstacles);
     }
     let has_errors = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let Some(program) = session.checked.program.as_ref().filter(|_| !has_errors) else {

@@ -481,3 +481,12 @@ fn a_batch_larger_than_the_data_is_the_whole_data() {
     let ran = growrun(folder.path(), &["large.grow", "--memory-limit", "10MB"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
+
+#[test]
+fn missing_data_is_told_once() {
+    let text = "data csv \"gone.csv\"\nmodel { h1 dense 4 relu; out dense 2 }\ntrain 1 epochs { }\n";
+    let folder = folder(&[("gone.grow", text.as_bytes())]);
+    let ran = growrun(folder.path(), &["gone.grow"]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(ran.stderr.matches("there is no `gone.csv`").count(), 1, "{}", ran.stderr);
+}

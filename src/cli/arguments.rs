@@ -96,7 +96,7 @@ pub struct Overrides {
     #[arg(long, value_name = "FILE")]
     pub base: Option<PathBuf>,
     /// Another seed than the schedule's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// One arm of a schedule that has arms
     #[arg(long, value_name = "NAME")]
@@ -261,6 +261,10 @@ fn assignment(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("expected NAME=VALUE".into()),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 /// `8GB`, `512MiB`, `2000000`.

@@ -490,3 +490,13 @@ fn missing_data_is_told_once() {
     assert_eq!(ran.code, 2);
     assert_eq!(ran.stderr.matches("there is no `gone.csv`").count(), 1, "{}", ran.stderr);
 }
+
+#[test]
+fn a_seed_that_is_none_is_told_as_such() {
+    for seed in ["-1", "18446744073709551616", "1.5"] {
+        let ran = anywhere(&["run", "schedules/quickstart.grow", "--seed", seed]);
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains(&format!("`{seed}` is no value for `--seed`")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("a seed is a whole number from 0"), "{}", ran.stderr);
+    }
+}

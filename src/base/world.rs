@@ -248,7 +248,15 @@ impl World for Real {
     }
 
     fn create_folder(&self, path: &Path) -> Result<bool> {
-        let fail = |error: std::io::Error| Error::io("create the folder", path, &error);
+        use std::io::ErrorKind;
+        // Neither "there is no such file" nor "it is already there" says what is wrong with a folder to be made.
+        let fail = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => Error::new("create the folder", path, "nothing can be made there"),
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                Error::new("create the folder", path, "a part of the path is a file, not a folder")
+            }
+            _ => Error::io("create the folder", path, &error),
+        };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(fail)?;
         }

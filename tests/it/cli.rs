@@ -500,3 +500,14 @@ fn a_seed_that_is_none_is_told_as_such() {
         assert!(ran.stderr.contains("a seed is a whole number from 0"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn a_folder_of_runs_below_a_file_is_an_error_of_the_world() {
+    let text = "data digits { limit 100 }\nmodel { h1 dense 4 relu; out dense 10 }\ntrain 1 epochs { }\n";
+    let folder = folder(&[("a.grow", text.as_bytes())]);
+    for out in ["a.grow", "a.grow/runs"] {
+        let ran = growrun(folder.path(), &["a.grow", "--out", out]);
+        assert_eq!(ran.code, 4, "{}", ran.stderr);
+        assert!(ran.stderr.contains("a part of the path is a file, not a folder"), "{}", ran.stderr);
+    }
+}

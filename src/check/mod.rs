@@ -22,7 +22,9 @@ mod report;
 pub mod suggest;
 pub mod time;
 pub mod train;
+mod train_words;
 pub mod triggers;
+mod values;
 pub mod vocabulary;
 
 pub use base::{complete, is_fragment};
@@ -101,8 +103,8 @@ pub fn words() -> Vec<(&'static str, &'static Doc)> {
     let mut words: Vec<(&'static str, &'static Doc)> = Vec::new();
     words.extend(data::STATEMENTS.iter().map(|doc| ("data", *doc)));
     words.extend(model::STATEMENTS.iter().map(|doc| ("model", *doc)));
-    words.push(("section", train::HEAD));
-    words.extend(train::STATEMENTS.iter().map(|doc| ("train", *doc)));
+    words.push(("section", train_words::HEAD));
+    words.extend(train_words::STATEMENTS.iter().map(|doc| ("train", *doc)));
     words.extend(triggers::TRIGGERS.iter().map(|doc| ("trigger", *doc)));
     words.extend(actions::ACTIONS.iter().map(|doc| ("action", *doc)));
     words

@@ -142,7 +142,7 @@ fn map_slope<T: Real>(z: &[T], d: &mut [T], slope: impl Fn(T) -> T) {
 // turning into a harmless 0.
 
 kernel! {
-    /// Adds a bias to rows: z[i, j] += bias[j]. z: [rows, width of `bias`].
+    /// Adds a bias to rows: `z[i, j] += bias[j]`. z: \[rows, width of `bias`\].
     fn add_bias<T: Real>(bias: &[T], z: &mut [T]) {
         for row in z.chunks_exact_mut(bias.len()) {
             for (z, &b) in row.iter_mut().zip(bias) {
@@ -224,7 +224,7 @@ kernel! {
 }
 
 kernel! {
-    /// Sums over rows (the batch): out[j] = Σ_i d[i, j], in blocks of 256 rows, each a chain from +0, block
+    /// Sums over rows (the batch): `out[j] = Σ_i d[i, j]`, in blocks of 256 rows, each a chain from +0, block
     /// sums added in order. d: [rows, out.len()]; `block` is scratch of out's length.
     fn sum_rows<T: Real>(d: &[T], block: &mut [T], out: &mut [T]) {
         let width = out.len();
@@ -250,7 +250,7 @@ kernel! {
 const LANES: usize = 16;
 
 kernel! {
-    /// e[j] = exp(z[j] − max z) of one row. Returns (max z, Σ e). The sum runs in 16 lanes (index mod 16), which
+    /// `e[j] = exp(z[j] − max z)` of one row. Returns (max z, Σ e). The sum runs in 16 lanes (index mod 16), which
     /// are then added pairwise: 8 apart, 4, 2, 1.
     fn softmax<T: Real>(z: &[T], e: &mut [T]) -> (T, T) {
         let mut max = z[0];
@@ -279,7 +279,7 @@ kernel! {
 }
 
 kernel! {
-    /// out[i] = Σ_j g[i, j]² in f64, each in index order. g: [out.len(), width]. Eight rows at a time, because
+    /// `out[i] = Σ_j g[i, j]²` in f64, each in index order. g: `[out.len(), width]`. Eight rows at a time, because
     /// one such chain alone waits for its own additions.
     fn squares<T: Real>(g: &[T], width: usize, out: &mut [f64]) {
         const ROWS: usize = 8;

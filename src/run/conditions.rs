@@ -48,8 +48,12 @@ impl History {
     /// The best of the last `window` steps does not beat the best before by more than `delta`.
     fn plateaus(&self, metric: &str, window: u64, delta: f64, higher: bool, now: u64, since: u64) -> bool {
         let Some(begin) = now.checked_sub(window) else { return false };
-        // Larger is better from here on.
-        let signed = |value: f64| if higher { value } else { -value };
+        // Larger is better from here on, and a NaN is the worst.
+        let signed = |value: f64| match value.is_nan() {
+            true => f64::NEG_INFINITY,
+            false if higher => value,
+            false => -value,
+        };
         let best = |values: &mut dyn Iterator<Item = f64>| values.map(signed).reduce(f64::max);
         let counted = || self.values(metric).filter(move |(step, _)| *step > since);
         let before = best(&mut counted().filter(|(step, _)| *step <= begin).map(|(_, value)| value));
@@ -113,6 +117,8 @@ mod tests {
     #[test]
     fn a_nan_is_never_better() {
         let broken = history(&[f64::NAN, 2.0, f64::NAN]);
-        assert!(!broken.holds(&plateau(10, 0.0), 30, 0) || broken.latest("val_loss").is_some_and(f64::is_nan));
+        assert!(broken.holds(&plateau(10, 0.0), 30, 0), "the NaN of the window does not beat the 2 before it");
+        let mended = history(&[f64::NAN, 2.0]);
+        assert!(!mended.holds(&plateau(10, 0.0), 20, 0), "any number beats a NaN");
     }
 }

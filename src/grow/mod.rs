@@ -12,7 +12,7 @@ pub mod rewrite;
 
 pub use judge::{Measured, Probe, Verdict};
 pub use plan::{LrPolicy, Needs, Plan, Promise, Summary};
-pub use realise::{Concrete, Dice, Edit, apply, gradient_norms, realise};
+pub use realise::{Concrete, Dice, Edit, apply, realise};
 pub use rewrite::{Origin, Rewrite};
 
 use crate::base::{Args, Doc, Refusal};

@@ -322,17 +322,3 @@ fn settle<T: Real>(parameters: &mut Vec<Parameter<T>>, after: &Architecture) {
     let left: Vec<&str> = given.iter().map(|parameter| parameter.name.as_str()).collect();
     assert!(left.is_empty(), "growth left {left:?} behind");
 }
-
-/// Norms of the gradients of the entries that are new since the last update and of all others, over parameters
-/// that learn. To be called after the first backward pass behind an event, before the update.
-pub fn gradient_norms<T: Real>(parameters: &[Parameter<T>]) -> (f64, f64) {
-    let (mut fresh, mut old) = (0.0, 0.0);
-    for parameter in parameters.iter().filter(|p| p.role.is_learned() && !p.frozen) {
-        for (index, gradient) in parameter.gradient.indexed_iter() {
-            let born = parameter.births.iter().enumerate().map(|(at, births)| births[index[at]]).max().unwrap_or(0);
-            let square = gradient.to_f64() * gradient.to_f64();
-            *(if born == parameter.updates { &mut fresh } else { &mut old }) += square;
-        }
-    }
-    (f64::sqrt(fresh), f64::sqrt(old))
-}

@@ -46,3 +46,31 @@ pub fn mentions_training_metric(program: &Program) -> bool {
         Clause::Compare { metric, .. } | Clause::Plateau { metric, .. } => asks(metric),
     }) || program.train.keep_best.as_ref().is_some_and(|(metric, _)| asks(metric))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Role;
+    use ndarray::ArrayD;
+
+    #[test]
+    fn starvation_is_measured_on_fresh_entries_alone() {
+        // [2, 3] after its sixth update; row 1 and column 2 were born just before it, the rest with the run.
+        let array = ArrayD::from_elem(vec![2, 3], 2.0_f32);
+        let parameter = Parameter {
+            name: "h1.weight".into(),
+            role: Role::Weight,
+            dims: Vec::new(),
+            value: array.clone(),
+            gradient: array,
+            slots: Vec::new(),
+            frozen: false,
+            updates: 6,
+            births: vec![vec![0, 5], vec![0, 0, 5]],
+        };
+        let frozen = Parameter { frozen: true, ..parameter.clone() };
+        // Fresh: the three of row 1 and one of column 2; old: two. What is frozen has no gradient.
+        let expected = (Some(f64::sqrt(4.0 * 4.0)), Some(f64::sqrt(2.0 * 4.0)));
+        assert_eq!(gradient_norms(&[parameter, frozen]), expected);
+    }
+}

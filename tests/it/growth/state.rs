@@ -249,15 +249,3 @@ fn copies_of_a_unit_separate() {
         assert!(!rows[..at].contains(row), "unit {at} is still a copy");
     }
 }
-
-#[test]
-fn starvation_is_measured_on_fresh_entries_alone() {
-    let (net, mut network) = small();
-    carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "3")]), &mut network);
-    for parameter in &mut network.parameters {
-        parameter.gradient.fill(2.0);
-    }
-    // Fresh: 2 of h1.weight, 1 of its bias, 1 of out.weight; old: 4 + 2 + 2 + 1.
-    let (fresh, old) = grow::gradient_norms(&network.parameters);
-    assert_eq!((fresh, old), (f64::sqrt(4.0 * 4.0), f64::sqrt(9.0 * 4.0)));
-}

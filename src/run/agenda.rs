@@ -48,7 +48,8 @@ impl Agenda {
     }
 
     /// The `at` and `every` events that are due here, with the `when` events if an evaluation stands here,
-    /// in source order. Whether a `when` fires is for the caller to say.
+    /// in source order; at the `end` of the run those of `at end` too, each in its place among the others.
+    /// Whether a `when` fires is for the caller to say.
     pub fn take_due(&mut self, step: u64, events: &[Event], evaluated: bool, end: bool) -> Vec<usize> {
         let mut due = self.upcoming.remove(&step).unwrap_or_default();
         for &number in &due {
@@ -66,6 +67,12 @@ impl Agenda {
         }
         due.sort_unstable();
         due
+    }
+
+    /// A `stop` came before these were reached; those of `at end` still fire.
+    pub fn put_back_at_end(&mut self, unreached: &[usize], events: &[Event]) {
+        let at_end = |number: &usize| matches!(events[*number].trigger, Trigger::At { end: true, .. });
+        self.at_end.extend(unreached.iter().copied().filter(at_end));
     }
 
     /// The first event with a known time after `step`.

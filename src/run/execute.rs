@@ -239,15 +239,27 @@ impl<'r> Run<'r> {
                 && self.history.holds(conditions, step, self.stop_since)
             {
                 let text = "the condition of `stop when` holds".to_string();
-                self.note(text, program.events.first().map_or_else(Default::default, |event| event.span))?;
+                let span = conditions.first().map_or_else(Default::default, |condition| match condition.clause {
+                    crate::base::Clause::Compare { span, .. } | crate::base::Clause::Plateau { span, .. } => span,
+                });
+                self.note(text, span)?;
                 return Ok(Flow::End(Status::Stopped));
             }
         }
-        for number in self.agenda.take_due(step, &program.events, due, false) {
-            if self.is_due(number)
-                && let Flow::End(status) = self.fire(number)?
-            {
-                return Ok(Flow::End(status));
+        let due = self.agenda.take_due(step, &program.events, due, last);
+        for (place, &number) in due.iter().enumerate() {
+            if !self.is_due(number) {
+                continue;
+            }
+            match self.fire(number)? {
+                Flow::Continue => {}
+                // The run is over anyway.
+                Flow::End(Status::Stopped)
+                    if matches!(program.events[number].trigger, Trigger::At { end: true, .. }) => {}
+                Flow::End(status) => {
+                    self.agenda.put_back_at_end(&due[place + 1..], &program.events);
+                    return Ok(Flow::End(status));
+                }
             }
         }
         if !last {

@@ -155,6 +155,7 @@ impl Run<'_> {
         tolerance: Option<f64>,
         found: &[f32],
         first_growth: usize,
+        self.forward_flops = self.architecture.forward_flops();
     ) -> Result<Flow, Failure> {
         let tolerance = tolerance.unwrap_or(TOLERANCE);
         let now = self.probe_output();

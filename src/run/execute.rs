@@ -7,6 +7,7 @@ use super::event::*;
 use super::growth;
 use super::rate::Rate;
 use super::shock::Losses;
+use super::training::BatchLabels;
 use crate::base::Refusal;
 use crate::base::world::{Error, World};
 use crate::check::program::{Program, Trigger};
@@ -102,12 +103,15 @@ pub(super) struct Run<'r> {
     /// Sum of the batch losses since the last evaluation, and of their weights.
     pub(super) since_evaluation: (f64, f64),
     pub(super) order: Vec<u32>,
+    pub(super) labels: BatchLabels,
     pub(super) best: BTreeMap<String, MetricValue>,
     pub(super) names: Vec<String>,
     pub(super) confusion: Option<Vec<Vec<u64>>>,
     pub(super) evaluated_at: Option<u64>,
     pub(super) step: u64,
     pub(super) flops: u64,
+    /// Of one example through the architecture of now; counting it makes names, which no step should.
+    pub(super) forward_flops: u64,
     pub(super) began: f64,
 }
 
@@ -154,12 +158,14 @@ impl<'r> Run<'r> {
             unmeasured: Vec::new(),
             since_evaluation: (0.0, 0.0),
             order: Vec::new(),
+            labels: BatchLabels::default(),
             best: BTreeMap::new(),
             names: Vec::new(),
             confusion: None,
             evaluated_at: None,
             step: 0,
             flops: 0,
+            forward_flops: program.architecture.forward_flops(),
             began: world.seconds(),
         })
     }

@@ -78,7 +78,8 @@ impl Run<'_> {
         self.architecture = plan.after.clone();
         self.replan();
         let measured = probe.after(&mut self.network, view, &plan);
-        self.flops += 2 * (x.len() / width) as u64 * self.architecture.forward_flops();
+        let probed = 2 * (x.len() / width) as u64;
+        self.flops = self.flops.saturating_add(probed.saturating_mul(self.forward_flops));
         let weights = crate::nn::parameter::digest(&self.network.parameters);
         Ok(Growth {
             step: self.step,

@@ -5,7 +5,7 @@ use super::execute::{Failure, Flow, Run, batch_rows};
 use super::growth;
 use crate::base::rng::{Purpose, Stream};
 use crate::data::{Labels, Part};
-use crate::train::{MetricValue as Measured, Targets, evaluate_with};
+use crate::train::{MetricValue as Measured, Targets, evaluate};
 
 /// [true class, predicted class]: how many examples.
 type Confusion = Vec<Vec<u64>>;
@@ -21,13 +21,13 @@ impl Run<'_> {
         let start = position as usize * rows;
         let batch = &self.order[start..self.order.len().min(start + rows)];
         self.dataset.train.gather(batch, &self.dataset.scaling, self.network.input_mut(batch.len()));
-        let labels = Batch::of(&self.dataset.train.labels, batch);
+        self.labels.gather(&self.dataset.train.labels, batch);
         let lr = self.rate.at(self.step);
         let report = self.trainer.step_loaded(
             &mut self.network,
             &mut self.optimizer,
             &self.loss,
-            labels.targets(),
+            self.labels.targets(),
             lr,
             program.seed,
             self.step,
@@ -35,7 +35,7 @@ impl Run<'_> {
         if !report.is_finite() {
             return Ok(Flow::End(Status::Diverged { step: self.step }));
         }
-        self.flops += 3 * batch.len() as u64 * self.architecture.forward_flops();
+        self.flops = self.flops.saturating_add((3 * batch.len() as u64).saturating_mul(self.forward_flops));
         self.step += 1;
         self.since_evaluation.0 += report.loss * report.weight;
         self.since_evaluation.1 += report.weight;
@@ -116,15 +116,7 @@ impl Run<'_> {
     }
 
     pub(super) fn measure(&mut self, part: &Part, prefix: &str) -> (Vec<(String, f64)>, Option<Confusion>) {
-        let scaling = &self.dataset.scaling;
-        let mut indices = Vec::new();
-        let gather = |range: std::ops::Range<usize>, out: &mut [f32]| {
-            indices.clear();
-            indices.extend(range.start as u32..range.end as u32);
-            part.gather(&indices, scaling, out);
-        };
-        let targets = whole(&part.labels);
-        let measured = evaluate_with(&mut self.network, gather, targets, &self.loss, &self.metrics);
+        let measured = evaluate(&mut self.network, part, &self.dataset.scaling, &self.loss, &self.metrics);
         let mut numbers = Vec::new();
         let mut confusion = None;
         for (word, value) in measured {
@@ -188,34 +180,37 @@ impl Run<'_> {
     }
 }
 
-fn whole(labels: &Labels) -> Targets<'_> {
-    match labels {
-        Labels::Classes(classes) => Targets::Classes(classes),
-        Labels::Numbers { values, width } => Targets::Numbers { values, width: *width },
-    }
+/// The labels of one batch, gathered into room that every step uses again.
+#[derive(Default)]
+pub(super) struct BatchLabels {
+    classes: Vec<u32>,
+    numbers: Vec<f32>,
+    /// Numbers an example; `None` for classes.
+    width: Option<usize>,
 }
 
-/// The labels of one batch, gathered.
-enum Batch {
-    Classes(Vec<u32>),
-    Numbers { values: Vec<f32>, width: usize },
-}
-
-impl Batch {
-    pub(super) fn of(labels: &Labels, indices: &[u32]) -> Batch {
+impl BatchLabels {
+    fn gather(&mut self, labels: &Labels, indices: &[u32]) {
+        self.classes.clear();
+        self.numbers.clear();
         match labels {
-            Labels::Classes(classes) => Batch::Classes(indices.iter().map(|i| classes[*i as usize]).collect()),
+            Labels::Classes(classes) => {
+                self.width = None;
+                self.classes.extend(indices.iter().map(|index| classes[*index as usize]));
+            }
             Labels::Numbers { values, width } => {
-                let rows = indices.iter().flat_map(|i| &values[*i as usize * width..][..*width]);
-                Batch::Numbers { values: rows.copied().collect(), width: *width }
+                self.width = Some(*width);
+                for index in indices {
+                    self.numbers.extend_from_slice(&values[*index as usize * width..][..*width]);
+                }
             }
         }
     }
 
-    pub(super) fn targets(&self) -> Targets<'_> {
-        match self {
-            Batch::Classes(classes) => Targets::Classes(classes),
-            Batch::Numbers { values, width } => Targets::Numbers { values, width: *width },
+    fn targets(&self) -> Targets<'_> {
+        match self.width {
+            None => Targets::Classes(&self.classes),
+            Some(width) => Targets::Numbers { values: &self.numbers, width },
         }
     }
 }

@@ -349,7 +349,8 @@ impl Replay<'_> {
                     layer.frozen = false;
                 }
             }
-            for (name, dropout) in &dropouts {
+            // Last first, as the run does: of two settings of one layer the first knows what was before.
+            for (name, dropout) in dropouts.iter().rev() {
                 if let Some(layer) = architecture.layer_mut(name) {
                     layer.settings.dropout = *dropout;
                 }

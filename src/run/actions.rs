@@ -7,9 +7,12 @@ use crate::nn::LayerId;
 
 /// What a `during` did, to be undone when it ends.
 pub(super) enum Undo {
+    /// The layers that it froze or thawed, with what they were.
     Frozen(Vec<(LayerId, bool)>),
-    Factor(f64),
-    Dropout { layer: LayerId, rate: f64 },
+    Dropout {
+        layer: LayerId,
+        rate: f64,
+    },
 }
 
 /// What `assert preserved` accepts when no `tol` is written.
@@ -32,7 +35,7 @@ impl Run<'_> {
                     let found = found.as_ref().expect("measured because the block asserts");
                     (self.assert_preserved(action, *tolerance, found, first_growth)?, None)
                 }
-                _ => self.act(action)?,
+                _ => self.act(action, is_during.then_some(number))?,
             };
             if let (true, Some(undo)) = (is_during, undo) {
                 self.undo.entry(number).or_default().push(undo);
@@ -44,13 +47,17 @@ impl Run<'_> {
         Ok(Flow::Continue)
     }
 
-    pub(super) fn act(&mut self, action: &Action) -> Result<(Flow, Option<Undo>), Failure> {
+    /// `during`: the number of the event whose end undoes the action.
+    pub(super) fn act(&mut self, action: &Action, during: Option<usize>) -> Result<(Flow, Option<Undo>), Failure> {
         let mut undo = None;
         match &action.kind {
             ActionKind::Grow(operator) => return self.grow(*operator, action),
             ActionKind::SetLrTo(rate) => {
-                undo = Some(Undo::Factor(self.rate.factor));
-                if !self.rate.set_to(*rate, self.step) {
+                let is_set = match during {
+                    Some(number) => self.rate.lend_to(number, *rate, self.step),
+                    None => self.rate.set_to(*rate, self.step),
+                };
+                if !is_set {
                     return Ok((
                         self.fail(
                             action,
@@ -64,8 +71,10 @@ impl Run<'_> {
                 self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
             }
             ActionKind::SetLrBy(by) => {
-                undo = Some(Undo::Factor(self.rate.factor));
-                self.rate.scale(*by);
+                match during {
+                    Some(number) => self.rate.lend(number, *by),
+                    None => self.rate.scale(*by),
+                }
                 self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
             }
             ActionKind::SetDropout { layer, to } => {
@@ -123,9 +132,9 @@ impl Run<'_> {
 
     /// Undoes what a `during` did, last first.
     pub(super) fn leave(&mut self, number: usize) {
+        self.rate.take_back(number);
         for undo in self.undo.remove(&number).unwrap_or_default().into_iter().rev() {
             match undo {
-                Undo::Factor(factor) => self.rate.factor = factor,
                 Undo::Frozen(layers) => {
                     for layer in self.architecture.all_layers_mut() {
                         if let Some((_, frozen)) = layers.iter().find(|(id, _)| *id == layer.id) {
@@ -146,6 +155,7 @@ impl Run<'_> {
 
     pub(super) fn replan(&mut self) {
         self.network.replan(&self.architecture, batch_rows(self.program));
+        self.forward_flops = self.architecture.forward_flops();
         self.optimizer.prepare(&mut self.network.parameters);
     }
 
@@ -155,7 +165,6 @@ impl Run<'_> {
         tolerance: Option<f64>,
         found: &[f32],
         first_growth: usize,
-        self.forward_flops = self.architecture.forward_flops();
     ) -> Result<Flow, Failure> {
         let tolerance = tolerance.unwrap_or(TOLERANCE);
         let now = self.probe_output();

@@ -32,7 +32,10 @@ impl Run<'_> {
             return Ok((self.fail(action, "G0601", message, help), None));
         }
         if plan.changes.is_empty() {
-            let before = self.architecture.all_layers().map(|layer| (layer.id, layer.frozen)).collect();
+            // Only what changes here is undone later: a freeze of another event stays.
+            let before = self.architecture.all_layers().zip(plan.after.all_layers());
+            let before = before.filter(|(old, new)| old.frozen != new.frozen).map(|(old, _)| (old.id, old.frozen));
+            let before = before.collect();
             self.architecture = plan.after;
             self.replan();
             self.note(action.text.clone(), action.args.span)?;

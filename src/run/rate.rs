@@ -10,8 +10,11 @@ pub struct Rate {
     warmup_steps: u64,
     /// Planned steps of the whole run.
     total: u64,
-    /// What `set lr` has made of it.
-    pub factor: f64,
+    /// What `set lr` has made of it for good.
+    factor: f64,
+    /// What each `during` that holds now multiplies it by, with the number of its event. Kept apart from the
+    /// factor, so that one that ends takes away its own share and no other.
+    lent: Vec<(usize, f64)>,
     /// Where the shape begins: 0, or the step of the last `lr rewind`.
     origin: u64,
     /// `lr rewarm`: from this step on, over that many.
@@ -20,12 +23,16 @@ pub struct Rate {
 
 impl Rate {
     pub fn new(base: f64, shape: LrShape, warmup_steps: u64, total: u64) -> Rate {
-        Rate { base, shape, warmup_steps, total, factor: 1.0, origin: 0, rewarm: None }
+        Rate { base, shape, warmup_steps, total, factor: 1.0, lent: Vec::new(), origin: 0, rewarm: None }
     }
 
     /// The rate of the step that follows `step` completed ones.
     pub fn at(&self, step: u64) -> f64 {
-        self.base * self.shape_at(step) * self.factor
+        self.base * self.shape_at(step) * self.factor * self.lent_factor()
+    }
+
+    fn lent_factor(&self) -> f64 {
+        self.lent.iter().fold(1.0, |product, (_, by)| product * by)
     }
 
     fn shape_at(&self, step: u64) -> f64 {
@@ -36,7 +43,8 @@ impl Rate {
             warmup => ((done + 1) as f64 / warmup as f64).min(1.0),
         };
         let rewarm = match self.rewarm {
-            Some((start, steps)) if step < start + steps => (step - start + 1) as f64 / steps as f64,
+            // Before it there is nothing to rise from: the rate of the last step, asked for at the end.
+            Some((start, steps)) if step >= start && step - start < steps => (step - start + 1) as f64 / steps as f64,
             _ => 1.0,
         };
         // Cosine and line fall over the steps behind the warm-up.
@@ -59,12 +67,32 @@ impl Rate {
 
     /// `set lr to X`: sets the factor so that the rate is X now. `false` where the shape is 0 and no factor can.
     pub fn set_to(&mut self, rate: f64, step: u64) -> bool {
-        let now = self.base * self.shape_at(step);
+        let now = self.base * self.shape_at(step) * self.lent_factor();
         if now == 0.0 {
             return false;
         }
         self.factor = rate / now;
         true
+    }
+
+    /// `during … set lr to X`: as [`Rate::set_to`], until event `number` takes it back.
+    pub fn lend_to(&mut self, number: usize, rate: f64, step: u64) -> bool {
+        let now = self.at(step);
+        if now == 0.0 {
+            return false;
+        }
+        self.lend(number, rate / now);
+        true
+    }
+
+    /// `during … set lr by F`
+    pub fn lend(&mut self, number: usize, by: f64) {
+        self.lent.push((number, by));
+    }
+
+    /// The `during` of event `number` is over.
+    pub fn take_back(&mut self, number: usize) {
+        self.lent.retain(|(lender, _)| *lender != number);
     }
 
     /// `set lr by F`
@@ -112,6 +140,28 @@ mod tests {
         assert!((rate.at(50) - 0.05).abs() < 1e-17);
         assert!((rate.at(75) - 0.025).abs() < 1e-17);
         assert!(!rate.set_to(0.05, 100), "at the end the line is at 0, and no factor lifts it");
+    }
+
+    #[test]
+    fn what_is_lent_goes_alone() {
+        let mut rate = Rate::new(1.0, LrShape::Constant, 0, 100);
+        rate.lend(3, 0.5);
+        rate.lend(7, 0.1);
+        rate.scale(0.25);
+        rate.take_back(3);
+        assert_eq!(rate.at(0), 0.25 * 0.1);
+        rate.take_back(7);
+        assert_eq!(rate.at(0), 0.25, "what was set for good inside the window stays");
+        assert!(rate.lend_to(9, 2.0, 0));
+        assert_eq!(rate.at(0), 2.0);
+    }
+
+    #[test]
+    fn a_rewarm_asked_about_before_it_began_or_without_end_is_no_overflow() {
+        let mut rate = Rate::new(1.0, LrShape::Constant, 0, 100);
+        rate.rewarm(100, u64::MAX);
+        assert_eq!(rate.at(99), 1.0);
+        assert!(rate.at(100) > 0.0 && rate.at(100) < 1e-18);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use growrun::base::world::Real;
 use growrun::base::{Diagnostic, World};
-use growrun::check::{Program, Request, check};
+use growrun::check::{Checked, Program, Request, check};
 use growrun::data::{Dataset, Place};
 use growrun::run::{self, Event, Finish, Options, Status};
 use growrun::tensor::{Compute, Simd};
@@ -19,11 +19,16 @@ train 6 epochs { optimizer adam lr 1e-3; metrics accuracy }
 ";
 
 pub fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>> {
+    let (checked, diagnostics) = checked(text, seed);
+    checked.program.ok_or(diagnostics)
+}
+
+fn checked(text: &str, seed: Option<u64>) -> (Checked, Vec<Diagnostic>) {
     let world = Real::default();
     let (mut schedule, mut diagnostics) = syntax::parse("test.grow", text);
     diagnostics.extend(syntax::resolve(&mut schedule, &[]));
     let (vocabulary, named) = (run::vocabulary(), BTreeMap::new());
-    let checked = check(
+    let mut checked = check(
         schedule,
         &Request {
             world: &world,
@@ -36,8 +41,8 @@ pub fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>
             limits: Default::default(),
         },
     );
-    diagnostics.extend(checked.diagnostics);
-    checked.program.ok_or(diagnostics)
+    diagnostics.append(&mut checked.diagnostics);
+    (checked, diagnostics)
 }
 
 pub fn dataset(program: &Program) -> Dataset {
@@ -139,6 +144,58 @@ fn a_during_is_undone_at_its_end() {
     );
     let layers = &finish.architecture;
     assert!(layers.all_layers().all(|layer| !layer.frozen && layer.settings.dropout == 0.0));
+}
+
+#[test]
+fn a_during_undoes_only_what_it_did() {
+    // Two windows overlap, and inside the first something is set for good.
+    let text = format!(
+        "{STARTER}
+        during epoch 1..3 {{ freeze h1; set lr by 0.5x; set dropout h2 to 0.5; set dropout h2 to 0.25 }}
+        during epoch 2..4 set lr by 0.1x
+        at epoch 2 freeze h2"
+    );
+    let (checked, diagnostics) = checked(&text, Some(1));
+    let program = checked.program.unwrap_or_else(|| panic!("{diagnostics:#?}"));
+    let mut rates = BTreeMap::new();
+    let world = Real::default();
+    let finish = run::execute(&program, &dataset(&program), &compute(1, Simd::Auto), &world, &mut |event| {
+        if let Event::Stepped(stepped) = event {
+            rates.insert(stepped.step - 1, stepped.lr);
+        }
+        Ok(())
+    })
+    .expect("it runs");
+    let epoch = program.data.steps_per_epoch;
+    let seen: Vec<f64> = (0..5).map(|at| rates[&(at * epoch)]).collect();
+    assert_eq!(seen, [1e-3, 1e-3 * 0.5, 1e-3 * 0.5 * 0.1, 1e-3 * 0.1, 1e-3]);
+    let frozen: Vec<bool> = finish.architecture.all_layers().map(|layer| layer.frozen).collect();
+    assert_eq!(frozen, [false, true, false], "the freeze of another event stays");
+    assert!(finish.architecture.all_layers().all(|layer| layer.settings.dropout == 0.0));
+    let planned = &checked.timeline.last().expect("events are planned").after;
+    let planned: Vec<(bool, f64)> = planned.all_layers().map(|layer| (layer.frozen, layer.settings.dropout)).collect();
+    assert_eq!(planned, [(false, 0.0), (true, 0.0), (false, 0.0)], "`plan` says what the run does");
+}
+
+#[test]
+fn events_at_the_end_fire_in_source_order_even_behind_a_stop() {
+    let text = |middle: &str| {
+        format!("{STARTER}\nat end save \"a\"\nevery 3 epochs {{ save \"b\"{middle} }}\nat end save \"c\"")
+    };
+    for (middle, expected) in [("", "b3 a6 b6 c6"), ("; stop", "b3 a3 c3")] {
+        let program = program(&text(middle), Some(1)).expect("a good schedule");
+        let mut saved = Vec::new();
+        run::execute(&program, &dataset(&program), &compute(1, Simd::Auto), &Real::default(), &mut |event| {
+            if let Event::Checkpoint(checkpoint) = event {
+                saved.push(format!("{}{}", checkpoint.name, checkpoint.epoch));
+            }
+            Ok(())
+        })
+        .expect("it runs");
+        assert_eq!(saved.join(" "), expected);
+    }
+    let late = format!("{STARTER}\nat end {{ save \"a\"; stop }}\nat end save \"b\"");
+    assert_eq!(run(&late).status, Status::Finished);
 }
 
 #[test]

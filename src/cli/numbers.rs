@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(significant(0.071338), "0.07134");
         assert_eq!(significant(12.3456), "12.35");
         assert_eq!(significant(123_456.0), "123456");
-        assert_eq!(significant(1.2345e-7), "1.234e-7");
+        assert_eq!(significant(1.2346e-7), "1.235e-7");
         assert_eq!(significant(f64::NAN), "NaN");
         assert_eq!(metric("val_accuracy", 0.98333), "98.3 %");
         assert_eq!(signed_percent(0.004), "+0.4 %");

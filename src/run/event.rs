@@ -125,7 +125,8 @@ pub struct Growth {
 /// What growth did to the training loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shock {
-    /// Largest rise in the following 100 steps against the mean of the 20 before, as a fraction of it; never below 0.
+    /// Largest mean of 20 steps among the following 100 against the mean of the 20 before, as a fraction of it;
+    /// never below 0.
     pub rise: f64,
     /// Steps until the mean of 20 steps was back; `None` when it was not within them.
     pub recovered_after: Option<u64>,

@@ -1,4 +1,5 @@
 //! What growth does to the training loss: its largest rise in the 100 steps after, and the steps to recover.
+//! The loss is the mean of 20 batches throughout, so that one hard batch is no shock.
 
 use super::event::Shock;
 use std::collections::VecDeque;
@@ -59,9 +60,11 @@ impl Losses {
 
 impl Watch {
     fn shock(&self) -> Shock {
-        let largest = self.after.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // The loss of one batch is noisy, near 0 by many times its mean: windows of 20 are compared with 20.
+        let width = BEFORE.min(self.after.len());
+        let largest = self.after.windows(width).map(|window| mean(window.iter())).fold(f64::NEG_INFINITY, f64::max);
         let rise = if self.before > 0.0 { ((largest - self.before) / self.before).max(0.0) } else { 0.0 };
-        // Single losses are noisy: recovered when the mean of the last 20 (or of all so far) is no higher than before.
+        // Recovered when the mean of the last 20 (or of all so far) is no higher than before.
         let recovered = (1..=self.after.len())
             .find(|&n| mean(self.after[n.saturating_sub(BEFORE)..n].iter()) <= self.before)
             .map(|n| n as u64);
@@ -87,10 +90,10 @@ mod tests {
         losses.grown(3);
         let mut settled = Vec::new();
         for step in 0..100 {
-            settled.extend(losses.add(if step < 2 { 1.5 } else { 0.5 }));
+            settled.extend(losses.add(if step < 20 { 1.5 } else { 0.5 }));
         }
-        // 1.5, 1.5, 0.5, 0.5: the mean of all so far is back at 1.0 with the fourth.
-        assert_eq!(settled, [(3, Shock { rise: 0.5, recovered_after: Some(4) })]);
+        // The first window of 20 is the worst; after 10 more steps half of it is back at 0.5, its mean at 1.0.
+        assert_eq!(settled, [(3, Shock { rise: 0.5, recovered_after: Some(30) })]);
     }
 
     #[test]

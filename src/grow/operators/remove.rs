@@ -49,7 +49,8 @@ impl Operator for Remove {
             None => remove_inside(&name, before, &mut after)?,
         };
         let (from, to) = (before.width(input.axis), before.width(output.axis));
-        let same_width = input.axis == output.axis || (from == to && from.is_exact());
+        // Behind a `when` both may be the same interval: whether they are equal then, the run sees.
+        let same_width = input.axis == output.axis || from == to;
         let mut redrawn = Vec::new();
         let mut previous = input;
         for next in rest.iter_mut() {

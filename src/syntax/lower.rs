@@ -28,6 +28,8 @@ pub struct Lower<'a> {
     /// The text as the grammar saw it: of the same length as the user's, what was reported covered.
     pub(super) cover: &'a str,
     file: u16,
+    /// Where the piece that the trees come from begins in `cover`.
+    pub offset: usize,
     pub found: Vec<Diagnostic>,
 }
 
@@ -35,12 +37,11 @@ pub type Tree<'a> = Pair<'a, Rule>;
 
 impl<'a> Lower<'a> {
     pub fn new(cover: &'a str, file: u16, found: Vec<Diagnostic>) -> Lower<'a> {
-        Lower { cover, file, found }
+        Lower { cover, file, offset: 0, found }
     }
 
-    /// All statements of the tree of a file.
-    pub fn file(&mut self, tree: Tree<'_>) -> Vec<Statement> {
-        let mut statements: Vec<Statement> = Vec::new();
+    /// Adds all statements of the tree of a file, or of a piece of one.
+    pub fn file(&mut self, tree: Tree<'_>, statements: &mut Vec<Statement>) {
         for pair in tree.into_inner() {
             if pair.as_rule() == Rule::loose {
                 self.loose(pair, statements.last_mut());
@@ -48,12 +49,11 @@ impl<'a> Lower<'a> {
             }
             statements.extend(self.statement(pair));
         }
-        statements
     }
 
     pub(super) fn span(&self, pair: &Tree<'_>) -> Span {
         let span = pair.as_span();
-        Span::new(self.file, span.start(), span.end())
+        Span::new(self.file, self.offset + span.start(), self.offset + span.end())
     }
 
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {

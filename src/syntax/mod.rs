@@ -19,6 +19,7 @@ mod lexemes;
 mod load;
 mod lower;
 mod malformed;
+mod pieces;
 mod resolve;
 mod scan;
 mod suggest;
@@ -91,13 +92,18 @@ fn read_text(text: &str, file: u16, must_say_something: bool) -> (Vec<Statement>
     }
     let (cover, found) = scan::scan(text, file);
     let mut lower = Lower::new(&cover, file, found);
-    let statements = match grammar::read(grammar::Rule::file, &cover) {
-        Ok(mut pairs) => pairs.next().map(|tree| lower.file(tree)).unwrap_or_default(),
-        Err(stop) => {
-            lower.found.push(too_complex(text, file, stop.at));
-            Vec::new()
+    let mut statements = Vec::new();
+    for piece in pieces::pieces(&cover) {
+        lower.offset = piece.start;
+        match grammar::read(grammar::Rule::file, &cover[piece.clone()]) {
+            Ok(mut pairs) => {
+                if let Some(tree) = pairs.next() {
+                    lower.file(tree, &mut statements);
+                }
+            }
+            Err(stop) => lower.found.push(too_complex(text, file, piece.start + stop.at)),
         }
-    };
+    }
     let mut found = lower.found;
     if must_say_something && statements.is_empty() && found.is_empty() {
         found.push(

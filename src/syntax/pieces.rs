@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_short_text_is_one_piece() {
-        assert_eq!(pieces("at epoch 1 stop\n"), [0..16]);
-        assert_eq!(pieces(""), [0..0]);
+        for text in ["at epoch 1 stop\n", ""] {
+            assert_eq!(pieces(text), std::slice::from_ref(&(0..text.len())));
+        }
     }
 }

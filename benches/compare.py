@@ -50,6 +50,7 @@ FASTER_THAN = {
 # (network, batch) → percent of FMA peak, at least.
 PERCENT_OF_PEAK = {("mid", 128): 77, ("big", 512): 70}
 ODD_LOSS_PERCENT = 10
+BUSY_PERCENT = 5  # of the processors in others' hands; threads that wait for each other suffer most
 OVERSUBSCRIBED = 3  # times as slow, at most, with twice as many threads as processors
 
 
@@ -326,6 +327,7 @@ class Results:
         self.options, self.contestants, self.cells, self.peak = options, contestants, cells, peak
         self.data_bytes, self.program = data_bytes, program
         self.load_before, self.repetitions = os.getloadavg(), 0
+        self.began, self.seconds_before = time.perf_counter(), (0, 0, 0)
         self.times = {}  # (contestant, cell) → µs of every repetition
         self.remarks = []
         self.start_up = []
@@ -374,8 +376,15 @@ class Results:
                 f" ({low:.1f} to {high:.1f}), median of {len(self.start_up)}"
             )
         load = lambda values: " ".join(f"{value:.2f}" for value in values)
+        everybody, stolen, own = (
+            100 * (now - before) / (time.perf_counter() - self.began) / os.cpu_count()
+            for now, before in zip(processor_seconds(self.contestants[1:]), self.seconds_before)
+        )
+        others = max(0, everybody - own)
         lines += [
-            f"- load average before {load(self.load_before)}, after {load(os.getloadavg())}",
+            f"- load average before {load(self.load_before)}, after {load(os.getloadavg())}; meanwhile other processes"
+            f" took {others:.0f} % of the processors, and the host {stolen:.0f} %"
+            + (": **a busy machine, these ratios do not count**" if others + stolen > BUSY_PERCENT else ""),
             f"- {self.repetitions} of {self.options.repetitions} interleaved repetitions; times are medians, with"
             " quartiles in parentheses; a ratio is the rival's median over ours",
             *(f"- {remark}" for remark in self.remarks),
@@ -504,6 +513,17 @@ def machine():
     return {"model": model, "cores": len(distinct_processors()), "instructions": found + ["no AVX-512"] * ("avx512f" not in flags)}
 
 
+def processor_seconds(rivals):
+    """Seconds of processor time since the machine started: (everybody's, what the host kept, our own)."""
+    tick = os.sysconf("SC_CLK_TCK")
+    user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
+    own = sum(os.times()[:4])
+    for process in (process for rival in rivals for process in rival.processes.values()):
+        words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        own += (int(words[11]) + int(words[12])) / tick
+    return (user + nice + system + interrupts + soft) / tick, stolen / tick, own
+
+
 def version(program):
     return subprocess.run([program, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
@@ -590,6 +610,7 @@ def compare(options, cells, work):
             ours.prepare(cell)
             for rival in rivals if cell.has_rivals() else []:
                 rival.prepare(cell, work / data_name(cell))
+        results.began, results.seconds_before = time.perf_counter(), processor_seconds(rivals)
         for repetition in range(options.repetitions):
             for threads in thread_counts:
                 peak.measure(threads)

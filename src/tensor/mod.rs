@@ -16,6 +16,7 @@
 pub mod compute;
 pub mod kernels;
 pub mod math;
+pub mod pool;
 pub mod product;
 pub mod real;
 

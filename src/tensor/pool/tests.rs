@@ -116,6 +116,36 @@ fn sleeping_workers_wake() {
     assert_eq!(pool.shared.steps.load(SeqCst), 0);
 }
 
+/// Pauses around the time after which a worker sleeps: a job must not fall between its last look and its sleep.
+#[test]
+fn a_worker_that_falls_asleep_misses_no_job() {
+    let pool = Pool::new(2);
+    for round in 0..600 {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_nanos(20_000 + 250 * round) {
+            spin_loop();
+        }
+        if round % 2 == 0 { meet(&pool) } else { pool.awake(|| meet(&pool)) }
+    }
+}
+
+/// What the test above meets by luck: opened, or ended, between a worker's search and its sleep.
+#[test]
+fn before_it_sleeps_a_worker_looks_once_more() {
+    let open = (7 << NUMBER_SHIFT) | (2 << SHARES_SHIFT) | OPEN;
+    for (gate, seen) in [(open, 6), (ENDING, 0)] {
+        let shared = Arc::new(Shared::new(2));
+        shared.gate.store(gate, SeqCst);
+        let worker = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.sleep(1, seen)
+        });
+        wait_until("the worker is back", || worker.is_finished());
+        worker.join().expect("no panic");
+        assert_eq!(shared.asleep.load(SeqCst), 0);
+    }
+}
+
 #[test]
 fn a_caller_waits_asleep_for_a_long_item() {
     let pool = Pool::new(2);

@@ -12,21 +12,18 @@ repetition each contestant runs each cell once in turn, so that the noise of the
 import argparse
 import datetime
 import fnmatch
-import gzip
 import json
 import os
-import random
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
-import tempfile
-import time
+import threading
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PEERS = ROOT / "benches" / "peers"
+import workbench
+from workbench import PEERS, PROCESSORS, ROOT, confined, quartiles, run_to_end, say
+
 EXAMPLES = 54_000  # of 60,000: growrun keeps 10 % for validation, and rivals get as many
 RIVALS = {"torch": "PyTorch, fused optimiser", "jax": "JAX jit"}
 OPTIMIZERS = {"sgd": "sgd lr 0.01 momentum 0.9", "adam": "adam lr 1e-3"}
@@ -50,7 +47,6 @@ FASTER_THAN = {
 # (network, batch) → percent of FMA peak, at least.
 PERCENT_OF_PEAK = {("mid", 128): 77, ("big", 512): 70}
 ODD_LOSS_PERCENT = 10
-BUSY_PERCENT = 5  # of the processors in others' hands; threads that wait for each other suffer most
 OVERSUBSCRIBED = 3  # times as slow, at most, with twice as many threads as processors
 
 
@@ -106,7 +102,6 @@ def data_name(cell):
 
 
 def all_cells():
-    processors = len(distinct_processors())
     cells = [
         Cell(network, batch, optimizer, threads)
         for network, batches in BATCHES.items()
@@ -115,83 +110,7 @@ def all_cells():
         for threads in (1, 2)
     ]
     # More threads than processors must not fall over.
-    return cells + [Cell("mid", 128, "sgd", 2 * max(2, processors))]
-
-
-# --- data
-
-
-def find_mnist(named):
-    variable = os.environ.get("GROWRUN_DATA")
-    places = [named, variable and Path(variable) / "mnist", ROOT.parent / "shared" / "data" / "mnist"]
-    for place in filter(None, places):
-        if any(Path(place).glob("train-images*")):
-            return Path(place)
-    sys.exit("MNIST is not there: --data FOLDER, or $GROWRUN_DATA/mnist, with the four published IDX files")
-
-
-def unpack_mnist(source, target):
-    """Plain files, so that unpacking adds no noise to the two runs whose difference counts."""
-    target.mkdir()
-    for name in ("train-images.idx3", "train-labels.idx1", "t10k-images.idx3", "t10k-labels.idx1"):
-        stem, kind = name.split(".")
-        found = sorted(source.glob(f"{stem}?{kind}-ubyte*"))
-        if not found:
-            sys.exit(f"`{source}` lacks {stem}-{kind}-ubyte")
-        opened = gzip.open(found[0]) if found[0].suffix == ".gz" else open(found[0], "rb")
-        with opened as packed, open(target / f"{stem}-{kind}-ubyte", "wb") as plain:
-            shutil.copyfileobj(packed, plain)
-
-
-def write_narrow(target, examples=60_000, width=64, classes=10):
-    """Random bytes of the small network's own width, with a class that can be learned from the first one."""
-    target.mkdir()
-    chance = random.Random(0)
-    with open(target / "train-images-idx3-ubyte", "wb") as images, open(target / "train-labels-idx1-ubyte", "wb") as labels:
-        images.write(struct.pack(">4B2I", 0, 0, 8, 2, examples, width))
-        labels.write(struct.pack(">4BI", 0, 0, 8, 1, examples))
-        for _ in range(examples):
-            row = chance.randbytes(width)
-            images.write(row)
-            labels.write(bytes([row[0] * classes // 256]))
-
-
-# --- processes
-
-
-def distinct_processors():
-    """Processors we may use, one per core before any second one of a core."""
-    seen, first, second = set(), [], []
-    for cpu in sorted(os.sched_getaffinity(0)):
-        try:
-            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
-        except OSError:
-            siblings = str(cpu)
-        (second if siblings in seen else first).append(cpu)
-        seen.add(siblings)
-    return first + second
-
-
-def confined(threads):
-    """For a child about to start: as many processors as it has threads. Everybody is confined alike."""
-    processors = set(distinct_processors()[:threads])
-    return lambda: os.sched_setaffinity(0, processors)
-
-
-def quiet_run(command, threads, environment=None):
-    """Wall clock seconds and peak memory in KB of one process; its failure ends the comparison."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as told:
-        child = subprocess.Popen(
-            command, stdout=told, stderr=told, preexec_fn=confined(threads), env=environment
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - began
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0:
-            told.seek(0)
-            sys.exit(f"{' '.join(map(str, command))}\nfailed with {child.returncode}:\n{told.read().decode()}")
-    return seconds, usage.ru_maxrss
+    return cells + [Cell("mid", 128, "sgd", 2 * max(2, len(PROCESSORS)))]
 
 
 class Growrun:
@@ -208,10 +127,10 @@ class Growrun:
         schedule.write_text(cell.schedule(steps))
         runs = self.folder / "runs"
         command = [self.program, "run", schedule, "--quiet", "--threads", str(cell.threads), "--simd", self.simd]
-        seconds, memory = quiet_run([*command, "--out", runs], cell.threads)
+        ended = run_to_end([*command, "--out", runs], cell.threads)
         shutil.rmtree(runs)
-        self.memory_kb[cell.name] = max(memory, self.memory_kb.get(cell.name, 0))
-        return seconds
+        self.memory_kb[cell.name] = max(ended.memory_kb, self.memory_kb.get(cell.name, 0))
+        return ended.seconds
 
     def prepare(self, cell):
         few, many = 20, 20 + max(10, int(10e9 / cell.flops()))
@@ -233,28 +152,29 @@ class Rival:
 
     def __init__(self, name, python, target_seconds):
         self.name, self.title, self.python, self.target_seconds = name, RIVALS[name], python, target_seconds
-        self.processes, self.steps, self.notes = {}, {}, {}
+        self.processes, self.complaints, self.steps, self.notes = {}, {}, {}, {}
         self.versions = None
 
     def start(self, threads):
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
         command = [self.python, str(PEERS / f"{self.name}_step.py"), str(threads)]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=confined(threads), env=environment,
-        )
-        self.processes[threads] = process
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with confined(threads):
+            process = subprocess.Popen(command, **pipes, text=True, env=environment)
+        self.processes[threads], self.complaints[threads] = process, []
+        # Read as it comes, since a full pipe would stop the rival.
+        listen = threading.Thread(target=self.complaints[threads].extend, args=(process.stderr,), daemon=True)
+        listen.start()
         try:
             self.versions = self.ask(threads, {"do": "hello"})["versions"]
         except (BrokenPipeError, ValueError):
             process.kill()
-            last = process.stderr.read().strip().splitlines()[-1:] or ["it ended without a word"]
-            return last[0]
-        # Nobody reads what it prints later; a full pipe would stop it.
-        import threading
-
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+            listen.join()
+            return self.last_words(threads)
         return None
+
+    def last_words(self, threads):
+        return (self.complaints[threads] or ["it ended without a word"])[-1].strip()
 
     def ask(self, threads, request):
         process = self.processes[threads]
@@ -267,7 +187,10 @@ class Rival:
             "name": cell.name, "widths": cell.widths, "batch": cell.batch, "optimizer": cell.optimizer,
             "data": str(data), "examples": EXAMPLES,
         }
-        return self.ask(cell.threads, {"do": do, "cell": told, **more})
+        try:
+            return self.ask(cell.threads, {"do": do, "cell": told, **more})
+        except (BrokenPipeError, ValueError):
+            sys.exit(f"{self.title} failed at {cell.name}: {self.last_words(cell.threads)}")
 
     def prepare(self, cell, data):
         told = self.request("prepare", cell, data)
@@ -283,6 +206,7 @@ class Rival:
         for process in self.processes.values():
             process.stdin.close()
             process.wait()
+            process.stdout.close()
 
 
 class Peak:
@@ -295,8 +219,7 @@ class Peak:
         if self.program is None:
             return
         command = [str(self.program), str(threads), self.simd]
-        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, preexec_fn=confined(threads))
-        self.gigaflops.setdefault(threads, []).append(float(told.stdout.split()[0]))
+        self.gigaflops.setdefault(threads, []).append(float(run_to_end(command, threads).stdout.split()[0]))
 
     def median(self, threads):
         return statistics.median(self.gigaflops[threads]) if self.gigaflops.get(threads) else None
@@ -311,13 +234,6 @@ def find_peak():
 # --- the table
 
 
-def quartiles(values):
-    if len(values) < 2:
-        return values[0], values[0]
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return low, high
-
-
 def microseconds(value):
     return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
@@ -326,8 +242,7 @@ class Results:
     def __init__(self, options, contestants, cells, peak, data_bytes, program):
         self.options, self.contestants, self.cells, self.peak = options, contestants, cells, peak
         self.data_bytes, self.program = data_bytes, program
-        self.load_before, self.repetitions = os.getloadavg(), 0
-        self.began, self.seconds_before = time.perf_counter(), (0, 0, 0)
+        self.noise, self.repetitions = None, 0
         self.times = {}  # (contestant, cell) → µs of every repetition
         self.remarks = []
         self.start_up = []
@@ -341,7 +256,8 @@ class Results:
 
     def ratio(self, rival, cell):
         ours, theirs = self.median("growrun", cell), self.median(rival, cell)
-        return theirs / ours if ours and theirs else None
+        # On a busy machine a difference of two runs can come out below 0.
+        return theirs / ours if ours and theirs and min(ours, theirs) > 0 else None
 
     def percent(self, cell):
         ours, peak = self.median("growrun", cell), self.peak.median(cell.threads)
@@ -352,13 +268,13 @@ class Results:
         return "\n".join(part for part in parts if part)
 
     def heading(self):
-        about = machine()
+        about = workbench.machine()
         lines = [
             f"# Training steps, {datetime.date.today().isoformat()}",
             "",
-            f"- machine: {about['model']}, {about['cores']} cores, {', '.join(about['instructions']) or 'no AVX2'}",
-            f"- command: `{' '.join(['python3', 'benches/compare.py', *shown_arguments()])}`",
-            f"- growrun: {version(self.program)}, `--simd {self.options.simd}`",
+            f"- machine: {about['model']}, {about['cores']} cores, {', '.join(about['instructions'])}",
+            f"- command: `{' '.join(['python3', 'benches/compare.py', *workbench.shown_arguments()])}`",
+            f"- growrun: {workbench.version(self.program)}, `--simd {self.options.simd}`",
         ]
         for rival in self.contestants[1:]:
             versions = ", ".join(f"{name} {value}" for name, value in rival.versions.items())
@@ -375,16 +291,8 @@ class Results:
                 f"- start-up: `growrun check schedules/quickstart.grow` {statistics.median(self.start_up):.1f} ms"
                 f" ({low:.1f} to {high:.1f}), median of {len(self.start_up)}"
             )
-        load = lambda values: " ".join(f"{value:.2f}" for value in values)
-        everybody, stolen, own = (
-            100 * (now - before) / (time.perf_counter() - self.began) / os.cpu_count()
-            for now, before in zip(processor_seconds(self.contestants[1:]), self.seconds_before)
-        )
-        others = max(0, everybody - own)
         lines += [
-            f"- load average before {load(self.load_before)}, after {load(os.getloadavg())}; meanwhile other processes"
-            f" took {others:.0f} % of the processors, and the host {stolen:.0f} %"
-            + (": **a busy machine, these ratios do not count**" if others + stolen > BUSY_PERCENT else ""),
+            f"- {self.noise.sentence()}",
             f"- {self.repetitions} of {self.options.repetitions} interleaved repetitions; times are medians, with"
             " quartiles in parentheses; a ratio is the rival's median over ours",
             *(f"- {remark}" for remark in self.remarks),
@@ -415,8 +323,11 @@ class Results:
         if not rows:
             return ""
         lines = ["## What was promised", "", "| what | cell | wanted | measured | kept |", "|---|---|---|---|---|"]
+        is_busy = self.noise.is_busy()
         for what, cell, wanted, measured, kept in rows:
-            lines.append(f"| {what} | {label(cell)} | {wanted} | {measured} | {'yes' if kept else '**no**'} |")
+            # What a busy machine shows is neither kept nor broken.
+            verdict = "busy" if is_busy else "yes" if kept else "**no**"
+            lines.append(f"| {what} | {label(cell)} | {wanted} | {measured} | {verdict} |")
         return "\n".join([*lines, ""])
 
     def twin(self, cell, **changes):
@@ -465,7 +376,7 @@ class Results:
 
     def memory(self):
         ours = self.contestants[0]
-        own = own_peak_kb()
+        own = workbench.own_peak_kb()
         lines = [
             "## Peak memory of a run",
             "",
@@ -481,7 +392,6 @@ class Results:
                 continue
             terms = cell.memory_terms(self.data_bytes[data_name(cell)])
             allowed, measured = 1.5 * sum(terms.values()) + 32e6, kilobytes * 1024
-            # A child begins as a copy of this process, whose peak the system counts as its own.
             bound = "≤ " if kilobytes <= own else ""
             row = [*(f"{value / 1e6:.2f}" for value in terms.values()), f"{allowed / 1e6:.1f}"]
             kept = "yes" if measured <= allowed else "**no**"
@@ -491,56 +401,6 @@ class Results:
 
 def label(cell):
     return f"{cell.shape}, {cell.batch}, {cell.optimizer}, {cell.threads}"
-
-
-def own_peak_kb():
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def machine():
-    """The model, the number of processors and the instructions that matter here."""
-    model, flags = "unknown processor", set()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            model = value.strip()
-        if key.strip() == "flags":
-            flags = set(value.split())
-    known = {"avx2": "AVX2", "fma": "FMA", "avx512f": "AVX-512"}
-    found = [title for flag, title in known.items() if flag in flags]
-    return {"model": model, "cores": len(distinct_processors()), "instructions": found + ["no AVX-512"] * ("avx512f" not in flags)}
-
-
-def processor_seconds(rivals):
-    """Seconds of processor time since the machine started: (everybody's, what the host kept, our own)."""
-    tick = os.sysconf("SC_CLK_TCK")
-    user, nice, system, _, _, interrupts, soft, stolen = map(int, Path("/proc/stat").read_text().split()[1:9])
-    own = sum(os.times()[:4])
-    for process in (process for rival in rivals for process in rival.processes.values()):
-        words = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        own += (int(words[11]) + int(words[12])) / tick
-    return (user + nice + system + interrupts + soft) / tick, stolen / tick, own
-
-
-def version(program):
-    return subprocess.run([program, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-
-
-def shown_arguments():
-    """What was typed, without the folders of this machine."""
-    hidden, shown = {"--python", "--program", "--data", "--out", "--peak", "--folder"}, []
-    words = iter(sys.argv[1:])
-    for word in words:
-        name, equals, _ = word.partition("=")
-        if name in hidden:
-            if not equals:
-                next(words, None)
-            shown.append(f"{name} …")
-        else:
-            shown.append(word)
-    return shown
 
 
 # --- the comparison
@@ -587,14 +447,12 @@ def start_rivals(options, thread_counts, results):
     return rivals
 
 
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
 def compare(options, cells, work):
-    for name, make in (("mnist", lambda at: unpack_mnist(find_mnist(options.data), at)), ("narrow", write_narrow)):
-        if any(data_name(cell) == name for cell in cells):
-            make(work / name)
+    names = {data_name(cell) for cell in cells}
+    if "mnist" in names:
+        workbench.unpack_mnist(workbench.find_mnist(options.data), work / "mnist")
+    if "narrow" in names:
+        workbench.write_narrow(work / "narrow")
     sizes = {folder.name: sum(file.stat().st_size for file in folder.iterdir()) for folder in work.iterdir()}
     peak = Peak(options.peak or find_peak(), options.simd)
     ours = Growrun(options.program, work, options.simd, options.seconds)
@@ -610,11 +468,12 @@ def compare(options, cells, work):
             ours.prepare(cell)
             for rival in rivals if cell.has_rivals() else []:
                 rival.prepare(cell, work / data_name(cell))
-        results.began, results.seconds_before = time.perf_counter(), processor_seconds(rivals)
+        results.noise = workbench.Noise(rivals)
         for repetition in range(options.repetitions):
             for threads in thread_counts:
                 peak.measure(threads)
-            results.start_up.append(1e3 * quiet_run([options.program, "check", ROOT / "schedules/quickstart.grow"], 1)[0])
+            check = [options.program, "check", ROOT / "schedules" / "quickstart.grow"]
+            results.start_up += [1e3 * run_to_end(check, 1).seconds for _ in range(5)]
             for cell in cells:
                 turn = [ours, *(rivals if cell.has_rivals() else [])]
                 # Who begins changes, so that nobody always follows the same one.
@@ -647,12 +506,8 @@ def main():
         return
     if not cells:
         sys.exit(f"no cell is called `{options.cells}`; --list shows their names")
-    if not Path(options.program).exists():
-        sys.exit(f"`{options.program}` is not there: cargo build --release")
-    memory = Path("/dev/shm")
-    # In memory, so that the disk adds no noise; nothing that is timed reads or writes there.
-    parent = options.folder or (memory if memory.is_dir() and os.access(memory, os.W_OK) else None)
-    with tempfile.TemporaryDirectory(prefix="growrun-compare-", dir=parent) as folder:
+    workbench.need_programs(options)
+    with workbench.work_folder(options.folder) as folder:
         compare(options, cells, Path(folder))
 
 

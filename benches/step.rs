@@ -7,8 +7,10 @@ use growrun::nn::architecture::Settings;
 use growrun::nn::layers::{self, Description};
 use growrun::nn::{Activation, Architecture, Network, Task};
 use growrun::optim::{Optimizer, Rule};
-use growrun::tensor::{Compute, Simd};
+use growrun::tensor::{BatchMut, Compute, Simd};
 use growrun::train::{Loss, Targets, Trainer};
+use ndarray::{Array2, s};
+use std::ops::Range;
 use std::time::Instant;
 
 struct Case {
@@ -37,7 +39,12 @@ fn main() {
     let sgd = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
     let adam = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
     let mut cases = Vec::new();
-    for (widths, batch) in [(&[64, 32, 32, 10][..], 32), (&[784, 256, 256, 10], 32), (&[784, 256, 256, 10], 128)] {
+    for (widths, batch) in [
+        (&[64, 32, 32, 10][..], 32),
+        (&[784, 256, 256, 10], 32),
+        (&[784, 256, 256, 10], 128),
+        (&[784, 1024, 1024, 1024, 10], 128),
+    ] {
         for (word, rule, lr) in [("sgd", sgd, 0.01), ("adam", adam, 1e-3)] {
             let shape: Vec<String> = widths.iter().map(usize::to_string).collect();
             cases.push(Case {
@@ -54,16 +61,17 @@ fn main() {
         for case in &mut cases {
             let inputs = case.network.inputs();
             let x: Vec<f32> = (0..case.batch * inputs).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+            let x = Array2::from_shape_vec((case.batch, inputs), x).expect("rows of the input's width");
             let y: Vec<u32> = (0..case.batch).map(|i| (i * 7 % 10) as u32).collect();
             let mut trainer = Trainer::new();
             let lr = case.optimizer.lr;
             let steps = 20_000_000 / (case.batch * inputs * 256).max(1) + 20;
             let start = Instant::now();
             for step in 0..steps {
-                case.network.input_mut(case.batch).copy_from_slice(&x);
                 let (network, optimizer) = (&mut case.network, &mut case.optimizer);
                 let loss = &Loss::of(Task::Classification);
-                trainer.step_loaded(network, optimizer, loss, Targets::Classes(&y), lr, 0, step as u64);
+                let fill = |rows: Range<usize>, out: &mut BatchMut<'_, f32>| out.set(x.slice(s![rows, ..]));
+                trainer.step_loaded(network, optimizer, loss, fill, Targets::Classes(&y), lr, 0, step as u64);
             }
             // The first round warms up.
             if round > 0 {

@@ -1,6 +1,8 @@
 //! The commands and their flags. What `--help` prints is written here and nowhere else.
 
 use crate::check::Limits;
+use crate::tensor::Simd;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -124,8 +126,9 @@ pub struct Run {
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub out: PathBuf,
     /// Which instructions to use; the result has the same bits on every path
-    #[arg(long, value_name = "PATH", default_value = "auto")]
-    pub simd: Simd,
+    /// (default: auto, or what GROWRUN_SIMD says)
+    #[arg(long, value_name = "PATH", value_parser = simd())]
+    pub simd: Option<Simd>,
     /// Refuse to start a run that needs more memory, such as 8GB (default: 80 % of what is free)
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub memory_limit: Option<u64>,
@@ -144,25 +147,6 @@ pub struct Run {
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Simd {
-    Auto,
-    Avx512,
-    Avx2,
-    Portable,
-}
-
-impl Simd {
-    pub fn word(self) -> &'static str {
-        match self {
-            Simd::Auto => "auto",
-            Simd::Avx512 => "avx512",
-            Simd::Avx2 => "avx2",
-            Simd::Portable => "portable",
-        }
-    }
 }
 
 #[derive(Args)]
@@ -268,6 +252,12 @@ fn seed(text: &str) -> Result<u64, String> {
 }
 
 /// `8GB`, `512MiB`, `2000000`.
+/// The words of `--simd`, from the engine that understands them.
+fn simd() -> impl TypedValueParser<Value = Simd> {
+    PossibleValuesParser::new(Simd::ALL.map(Simd::word))
+        .map(|word| Simd::find(&word).expect("one of the engine's own words"))
+}
+
 fn memory_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

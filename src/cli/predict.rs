@@ -9,7 +9,6 @@ use crate::data::table;
 use crate::data::{Features, Labels, Part};
 use crate::nn::{Mode, Task};
 use crate::record::load::{self, Loaded};
-use crate::tensor::Compute;
 use crate::train::metrics::{MetricValue, argmax};
 use crate::train::{self, Loss};
 use ndarray::ArrayView2;
@@ -27,7 +26,7 @@ struct Examples {
 }
 
 pub fn run(context: &Context, predict: &Predict) -> i32 {
-    let compute = match Compute::new(context.world.host().threads, crate::tensor::Simd::Auto, false) {
+    let compute = match super::run::compute(context, context.world.host().threads, None) {
         Ok(compute) => compute,
         Err(refusal) => return refuse(context, from_refusal(&refusal)),
     };

@@ -1,6 +1,6 @@
 //! `growrun run`: check, train, grow, record, and tell how it went.
 
-use super::arguments::{self, Run};
+use super::arguments::Run;
 use super::outcome::{self, Place};
 use super::progress::Progress;
 use super::render::{self, from_refusal, without_place};
@@ -39,9 +39,7 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     note(&render::human(&found, session.sources(), context.terminal.stderr));
 
     let threads = run.threads.map_or(host.threads, |threads| threads as usize);
-    // Small networks stay on one thread unless this is set; then equal digests at any number of threads say something.
-    let force_parallel = context.world.variable("GROWRUN_FORCE_PARALLEL").is_some();
-    let compute = match Compute::new(threads, simd(run.simd), force_parallel) {
+    let compute = match compute(context, threads, run.simd) {
         Ok(compute) => compute,
         Err(refusal) => return refused(context, &refusal, run.json),
     };
@@ -89,8 +87,22 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     code
 }
 
-fn simd(simd: arguments::Simd) -> Simd {
-    Simd::find(simd.word()).expect("the flag has the same words")
+/// Threads and SIMD path: the flag, else what GROWRUN_SIMD says, else the best of this machine.
+pub(super) fn compute(context: &Context, threads: usize, flag: Option<Simd>) -> Result<Compute, Refusal> {
+    let simd = match (flag, context.world.variable("GROWRUN_SIMD")) {
+        (Some(simd), _) => simd,
+        (None, None) => Simd::Auto,
+        (None, Some(word)) => Simd::find(&word).ok_or_else(|| {
+            Refusal::error(
+                "G0105",
+                format!("GROWRUN_SIMD is `{word}`, which is no SIMD path"),
+                format!("use one of {}", Simd::ALL.map(Simd::word).join(", ")),
+            )
+        })?,
+    };
+    // Small networks stay on one thread unless this is set; then equal digests at any number of threads say something.
+    let force_parallel = context.world.variable("GROWRUN_FORCE_PARALLEL").is_some();
+    Compute::new(threads, simd, force_parallel)
 }
 
 /// The first signal asks the run to end with its work saved; a second INT ends it at once.

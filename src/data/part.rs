@@ -3,6 +3,10 @@
 //! Image bytes stay bytes: a batch of MNIST read from u8 moves a quarter of the memory of f32, and the
 //! scaling costs nothing beside the reading.
 
+use crate::tensor::BatchMut;
+use crate::tensor::kernels::{self, Path};
+use std::ops::Range;
+
 /// The examples of one part, in the order of their source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
@@ -123,6 +127,32 @@ impl Part {
             Features::F32 { values, .. } => gather_rows(values, width, indices, scaling, out, |x| x),
             Features::U8 { values, .. } => gather_rows(values, width, indices, scaling, out, f32::from),
         }
+    }
+
+    /// The same straight into a batch: one row for every index.
+    pub fn gather_batch(
+        &self,
+        path: Path,
+        indices: impl IntoIterator<Item = u32>,
+        scaling: &Scaling,
+        out: &mut BatchMut<'_, f32>,
+    ) {
+        let width = self.features.width();
+        let Scaling { mean, inverse } = scaling;
+        assert_eq!((mean.len(), inverse.len()), (width, width), "the scaling was made for these features");
+        for (row, index) in indices.into_iter().enumerate() {
+            let range = index as usize * width..(index as usize + 1) * width;
+            match &self.features {
+                Features::F32 { values, .. } => kernels::gather_floats(path, &values[range], mean, inverse, row, out),
+                Features::U8 { values, .. } => kernels::gather_bytes(path, &values[range], mean, inverse, row, out),
+            }
+        }
+    }
+
+    /// The same for a range of examples.
+    pub fn gather_range(&self, path: Path, range: Range<usize>, scaling: &Scaling, out: &mut BatchMut<'_, f32>) {
+        let index = |at| u32::try_from(at).expect("at most 4e9 examples");
+        self.gather_batch(path, range.map(index), scaling, out);
     }
 
     /// A new part with these examples, in this order. Panics when an index is out of range.

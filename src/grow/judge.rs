@@ -80,15 +80,14 @@ impl Probe {
 }
 
 impl Reading {
-    fn of(network: &Network<f32>, layer: &str) -> Reading {
-        let parameter = |suffix: &str| network.parameter(&format!("{layer}.{suffix}")).map(|p| &p.value);
-        let weight = parameter("weight").expect("a reader has a weight");
+    fn of(network: &mut Network<f32>, layer: &str) -> Reading {
+        let weight = &network.parameter(&format!("{layer}.weight")).expect("a reader has a weight").value;
         let rows = weight.shape()[0];
         let columns = weight.len() / rows.max(1);
         let weight = weight.to_shape((rows, columns)).expect("a weight has rows and columns").to_owned();
-        let bias = parameter("bias").map(|bias| bias.iter().copied().collect());
-        let input = network.layer_input(layer).expect("a reader is a layer of the network").to_owned();
-        let pre_activation = network.pre_activation(layer).expect("a reader is a layer of the network").to_owned();
+        let bias = network.parameter(&format!("{layer}.bias")).map(|bias| bias.value.iter().copied().collect());
+        let input = network.layer_input(layer).expect("a reader is a layer of the network");
+        let pre_activation = network.pre_activation(layer).expect("a reader is a layer of the network");
         Reading { input, weight, bias, pre_activation }
     }
 }

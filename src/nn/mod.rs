@@ -5,11 +5,13 @@
 
 pub mod activation;
 pub mod architecture;
+mod arrays;
 pub mod axis;
 pub mod init;
 pub mod layers;
 pub mod network;
 pub mod parameter;
+mod pass;
 
 pub use activation::Activation;
 pub use architecture::{Architecture, Feature, Layer, LayerId, Presence, Settings, Task};
@@ -17,3 +19,4 @@ pub use axis::{Axis, AxisId, Dim, Side, Width};
 pub use layers::{LAYERS, LayerKind, ParameterShape, Role};
 pub use network::{Mode, Network};
 pub use parameter::{Parameter, Slot, SlotKind};
+pub use pass::{Piece, Update};

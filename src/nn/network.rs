@@ -1,6 +1,6 @@
 //! A network with tensors: the forward and backward pass of an [`Architecture`] over planned buffers.
 //!
-//! No tape. Each layer keeps the two arrays that its backward pass needs, planned once per architecture:
+//! No tape. Each layer keeps the arrays that its backward pass needs, planned once per architecture:
 //! pre-activations z: [batch, out] and, where they differ, outputs y: [batch, out]. A dense layer is
 //!
 //! ```text
@@ -8,18 +8,22 @@
 //! dz = dy·mask·φ′(z)     dW = dzᵀ·x     db = Σ dz      dx = dz·W
 //! ```
 //!
-//! A step allocates nothing of ours; matrixmultiply allocates its packing buffer in every product.
+//! While it trains, everything is kept in panels ([`crate::tensor::panels`]); [`Network::parameters`] brings the
+//! parameters into the row-major form that growth and records work with, and the next pass back. A step
+//! allocates nothing.
 
 use super::activation::Activation;
 use super::architecture::{Architecture, Layer};
+use super::arrays::Arrays;
 use super::init;
 use super::layers::ParameterShape;
-use super::parameter::Parameter;
+use super::parameter::{Parameter, Slot, SlotKind};
+use super::pass::{self, Update};
 use crate::base::Refusal;
-use crate::base::rng::{Purpose, Stream};
-use crate::tensor::kernels::{self, Function};
-use crate::tensor::{Compute, Real, product};
-use ndarray::{ArrayD, ArrayView2, ArrayViewMut2, IxDyn};
+use crate::tensor::kernels::Function;
+use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Panels, Real, panels};
+use ndarray::{Array2, ArrayD, ArrayView2, IxDyn};
+use std::ops::Range;
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,45 +57,60 @@ pub fn runs(architecture: &Architecture) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// One layer with its buffers.
+/// A parameter of a layer while the network computes.
+#[derive(Clone, Debug)]
+pub(super) struct Held<T> {
+    /// Its place in [`Network::parameters`].
+    pub parameter: usize,
+    pub frozen: bool,
+    /// Empty while the parameters are in row-major form.
+    pub arrays: Arrays<T>,
+}
+
+/// One layer with its buffers: activations in panels.
 #[derive(Clone)]
-struct Dense<T> {
-    name: String,
-    /// Places in [`Network::parameters`].
-    weight: usize,
-    bias: Option<usize>,
-    function: Function,
-    dropout: f64,
-    inputs: usize,
-    outputs: usize,
+pub(super) struct Dense<T> {
+    pub name: String,
+    pub weight: Held<T>,
+    pub bias: Option<Held<T>>,
+    pub function: Function,
+    pub dropout: f64,
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Whether y is z: a linear layer without dropout.
+    pub plain: bool,
     /// [batch, out]
-    z: Vec<T>,
+    pub z: Vec<Line<T>>,
     /// [batch, out]; empty when the output is z itself.
-    y: Vec<T>,
+    pub y: Vec<Line<T>>,
     /// [batch, out]: 0 or 1/(1 − p). Empty without dropout.
-    mask: Vec<T>,
+    pub mask: Vec<Line<T>>,
     /// ∂L/∂z: [batch, out]
-    d: Vec<T>,
-    /// [out], for the sum over the batch.
-    block: Vec<T>,
+    pub d: Vec<Line<T>>,
 }
 
 impl<T: Real> Dense<T> {
-    fn output(&self) -> &[T] {
-        if self.is_plain() { &self.z } else { &self.y }
+    fn output(&self, rows: usize) -> Batch<'_, T> {
+        Batch::new(if self.plain { &self.z } else { &self.y }, rows)
     }
 
-    /// Whether y is z.
-    fn is_plain(&self) -> bool {
-        self.function == Function::Linear && self.dropout == 0.0
+    fn learns(&self) -> bool {
+        !self.weight.frozen || self.bias.as_ref().is_some_and(|bias| !bias.frozen)
+    }
+
+    /// Multiply-adds of one product with one example.
+    fn size(&self) -> u64 {
+        self.inputs as u64 * self.outputs as u64
     }
 }
 
-/// A network that computes. Parameters are public: growth rewrites them, then calls [`Network::replan`].
+/// A network that computes.
 #[derive(Clone)]
 pub struct Network<T> {
-    /// In the declaration order of [`Architecture::parameters`].
-    pub parameters: Vec<Parameter<T>>,
+    /// In the declaration order of [`Architecture::parameters`]. Their arrays are empty while they are packed.
+    parameters: Vec<Parameter<T>>,
+    /// Whether the arrays are in panels, in the layers.
+    packed: bool,
     layers: Vec<Dense<T>>,
     compute: Compute,
     /// Examples that the buffers hold.
@@ -100,7 +119,11 @@ pub struct Network<T> {
     batch: usize,
     inputs: usize,
     /// The last batch: [batch, in].
-    x: Vec<T>,
+    x: Vec<Line<T>>,
+    /// Output of the last pass, row-major [batch, out].
+    out: Vec<T>,
+    /// Scratch of the backward pass: a weight turned.
+    turned: Vec<Line<T>>,
     /// Whether the last forward pass dropped units: then the backward pass uses the same masks.
     dropped: bool,
 }
@@ -116,12 +139,15 @@ impl<T: Real> Network<T> {
             .collect();
         let mut network = Network {
             parameters,
+            packed: false,
             layers: Vec::new(),
             compute,
             batch_max: 0,
             batch: 0,
             inputs: 0,
             x: Vec::new(),
+            out: Vec::new(),
+            turned: Vec::new(),
             dropped: false,
         };
         network.replan(architecture, 0);
@@ -136,6 +162,7 @@ impl<T: Real> Network<T> {
         if let Err(refusal) = runs(architecture) {
             panic!("the caller has asked `network::runs` first: {refusal}");
         }
+        self.unpack();
         let mut given: Vec<Option<Parameter<T>>> = self.parameters.drain(..).map(Some).collect();
         self.layers.clear();
         self.inputs = units(architecture.input, architecture);
@@ -150,26 +177,28 @@ impl<T: Real> Network<T> {
                     .unwrap_or_else(|| panic!("the architecture has `{}`, the network does not", shape.name));
                 settle_shape(&mut parameter, &shape, architecture);
                 parameter.frozen = layer.frozen;
-                let place = Some(self.parameters.len());
+                let held =
+                    Some(Held { parameter: self.parameters.len(), frozen: layer.frozen, arrays: Arrays::empty() });
                 match shape.role {
-                    super::Role::Weight => weight = place,
-                    _ => bias = place,
+                    super::Role::Weight => weight = held,
+                    _ => bias = held,
                 }
                 self.parameters.push(parameter);
             }
+            let function = function(layer.settings.activation);
             self.layers.push(Dense {
                 name: layer.name.clone(),
                 weight: weight.expect("a dense layer has a weight"),
                 bias,
-                function: function(layer.settings.activation),
+                function,
                 dropout: layer.settings.dropout,
                 inputs: units(layer.input, architecture),
                 outputs: units(layer.output, architecture),
+                plain: function == Function::Linear && layer.settings.dropout == 0.0,
                 z: Vec::new(),
                 y: Vec::new(),
                 mask: Vec::new(),
                 d: Vec::new(),
-                block: Vec::new(),
             });
         }
         let left: Vec<&str> = given.iter().flatten().map(|p| p.name.as_str()).collect();
@@ -179,20 +208,126 @@ impl<T: Real> Network<T> {
         self.plan_batch(batch_max);
     }
 
-    /// Makes room for `batch_max` examples.
+    /// Makes room for `batch_max` examples. What only a backward pass needs is planned by the first one.
     fn plan_batch(&mut self, batch_max: usize) {
         self.batch_max = batch_max;
-        self.x = vec![T::ZERO; batch_max * self.inputs];
+        self.x = buffer(self.inputs, batch_max);
         for layer in &mut self.layers {
-            let size = batch_max * layer.outputs;
-            let buffer = |needed: bool| vec![T::ZERO; if needed { size } else { 0 }];
-            layer.z = buffer(true);
-            layer.d = buffer(true);
-            layer.y = buffer(!layer.is_plain());
-            layer.mask = buffer(layer.dropout > 0.0);
-            layer.block = vec![T::ZERO; layer.outputs];
+            layer.z = buffer(layer.outputs, batch_max);
+            layer.y = if layer.plain { Vec::new() } else { buffer(layer.outputs, batch_max) };
+            layer.mask = Vec::new();
+            layer.d = Vec::new();
+        }
+        self.out = vec![T::ZERO; batch_max * self.outputs()];
+        self.turned = Vec::new();
+    }
+
+    /// Makes room for the backward pass of as many examples as the last forward pass had.
+    fn plan_backward(&mut self) {
+        let batch = self.batch;
+        for layer in &mut self.layers {
+            if layer.d.len() < lines(layer.outputs, batch) {
+                layer.d = buffer(layer.outputs, batch);
+            }
+        }
+        let turned = self.layers.iter().skip(1).map(|layer| panels::panels(layer.inputs) * layer.outputs);
+        let turned = turned.max().unwrap_or(0);
+        if self.turned.len() < turned {
+            self.turned = vec![Line::ZERO; turned];
         }
     }
+
+    // --- parameters
+
+    /// All parameters in row-major form, to be read or changed in place; after a change of shape, call
+    /// [`Network::replan`]. In the declaration order of [`Architecture::parameters`].
+    pub fn parameters(&mut self) -> &mut Vec<Parameter<T>> {
+        self.unpack();
+        &mut self.parameters
+    }
+
+    /// The parameters without their arrays: names, ages, marks. Their arrays may be empty.
+    pub fn marks(&self) -> &[Parameter<T>] {
+        &self.parameters
+    }
+
+    pub fn parameter(&mut self, name: &str) -> Option<&Parameter<T>> {
+        self.unpack();
+        self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+
+    pub fn parameter_mut(&mut self, name: &str) -> Option<&mut Parameter<T>> {
+        self.unpack();
+        self.parameters.iter_mut().find(|parameter| parameter.name == name)
+    }
+
+    /// Gives every learned parameter the slots that it lacks, zero and in this order; others are dropped.
+    pub fn keep_slots(&mut self, wanted: &[SlotKind]) {
+        let present =
+            |parameter: &Parameter<T>| parameter.slots.iter().map(|slot| slot.kind).eq(wanted.iter().copied());
+        if self.parameters.iter().filter(|parameter| parameter.role.is_learned()).all(present) {
+            return;
+        }
+        self.unpack();
+        for parameter in self.parameters.iter_mut().filter(|parameter| parameter.role.is_learned()) {
+            let mut old = std::mem::take(&mut parameter.slots);
+            for &kind in wanted {
+                let slot = match old.iter().position(|slot| slot.kind == kind) {
+                    Some(at) => old.swap_remove(at),
+                    None => Slot { kind, value: ArrayD::from_elem(parameter.value.raw_dim(), T::ZERO) },
+                };
+                parameter.slots.push(slot);
+            }
+        }
+    }
+
+    fn pack(&mut self) {
+        if self.packed {
+            return;
+        }
+        let path = self.compute.path();
+        let (layers, parameters) = (&mut self.layers, &mut self.parameters);
+        for held in layers.iter_mut().flat_map(|layer| [Some(&mut layer.weight), layer.bias.as_mut()]).flatten() {
+            let parameter = &mut parameters[held.parameter];
+            held.frozen = parameter.frozen;
+            held.arrays = Arrays::take(path, parameter);
+        }
+        self.packed = true;
+    }
+
+    fn unpack(&mut self) {
+        if !self.packed {
+            return;
+        }
+        let path = self.compute.path();
+        let (layers, parameters) = (&mut self.layers, &mut self.parameters);
+        for held in layers.iter_mut().flat_map(|layer| [Some(&mut layer.weight), layer.bias.as_mut()]).flatten() {
+            let arrays = std::mem::replace(&mut held.arrays, Arrays::empty());
+            arrays.give_back(path, &mut parameters[held.parameter]);
+        }
+        self.packed = false;
+    }
+
+    /// Parameters that learn, in declaration order, with their panels.
+    pub(super) fn learned(&mut self) -> impl Iterator<Item = (&Parameter<T>, &mut Held<T>)> {
+        self.pack();
+        let parameters = &self.parameters;
+        self.layers
+            .iter_mut()
+            .flat_map(|layer| [Some(&mut layer.weight), layer.bias.as_mut()])
+            .flatten()
+            .filter(|held| !held.frozen)
+            .map(|held| (&parameters[held.parameter], held))
+    }
+
+    /// Counts one update of every parameter that learns; its age is one more from then on.
+    pub fn count_update(&mut self) {
+        for parameter in self.parameters.iter_mut().filter(|parameter| parameter.learns()) {
+            parameter.updates += 1;
+        }
+    }
+
+    // --- what it is
 
     pub fn compute(&self) -> &Compute {
         &self.compute
@@ -218,146 +353,173 @@ impl<T: Real> Network<T> {
         self.layers.last().map_or(0, |layer| layer.outputs)
     }
 
-    pub fn parameter(&self, name: &str) -> Option<&Parameter<T>> {
-        self.parameters.iter().find(|parameter| parameter.name == name)
+    /// Floating-point operations of a forward pass over `batch` examples, the products alone.
+    fn forward_operations(&self, batch: usize) -> u64 {
+        self.layers
+            .iter()
+            .fold(0, |sum: u64, layer| sum.saturating_add(layer.size()))
+            .saturating_mul(2)
+            .saturating_mul(batch as u64)
     }
 
-    pub fn parameter_mut(&mut self, name: &str) -> Option<&mut Parameter<T>> {
-        self.parameters.iter_mut().find(|parameter| parameter.name == name)
-    }
+    // --- passes
 
-    /// Where the next batch goes, [batch, in] row-major: fill it, then call [`Network::forward_loaded`].
-    pub fn input_mut(&mut self, batch: usize) -> &mut [T] {
+    /// Writes the next batch: `fill` gets some rows of it, by number, and where to write them. On several threads
+    /// where that pays. Then call [`Network::forward_loaded`].
+    pub fn load(&mut self, batch: usize, fill: impl Fn(Range<usize>, &mut BatchMut<'_, T>) + Sync) {
         if batch > self.batch_max {
             self.plan_batch(batch);
         }
         self.batch = batch;
-        &mut self.x[..batch * self.inputs]
+        let count = panels::panels(self.inputs);
+        let compute = self.compute.for_work(self.forward_operations(batch));
+        let x = BatchMut::new(&mut self.x[..lines(self.inputs, batch)], count, batch);
+        pass::load(&compute, x, fill);
     }
 
     /// The network's output [batch, out] for x: [batch, in].
     pub fn forward(&mut self, x: ArrayView2<'_, T>, mode: Mode) -> ArrayView2<'_, T> {
         let (batch, inputs) = x.dim();
         assert_eq!(inputs, self.inputs, "the network reads {} values an example", self.inputs);
-        let into = self.input_mut(batch);
-        for (into, row) in into.chunks_exact_mut(inputs.max(1)).zip(x.rows()) {
-            for (into, &x) in into.iter_mut().zip(row) {
-                *into = x;
-            }
-        }
+        self.load(batch, |rows, out| out.set(x.slice(ndarray::s![rows, ..])));
         self.forward_loaded(mode)
     }
 
-    /// The network's output [batch, out] for the batch in [`Network::input_mut`].
+    /// The network's output [batch, out] for the batch of [`Network::load`].
     pub fn forward_loaded(&mut self, mode: Mode) -> ArrayView2<'_, T> {
+        self.pack();
         let batch = self.batch;
+        let compute = self.compute.for_work(self.forward_operations(batch));
         self.dropped = matches!(mode, Mode::Train { .. });
         for at in 0..self.layers.len() {
             let (before, rest) = self.layers.split_at_mut(at);
             let layer = &mut rest[0];
-            let x = before.last().map_or(self.x.as_slice(), Dense::output);
-            let x = matrix(x, batch, layer.inputs);
-            let weight = weight_view(&self.parameters[layer.weight], layer);
-            product(&self.compute, x, weight.reversed_axes(), T::ZERO, matrix_mut(&mut layer.z, batch, layer.outputs));
-            let bias = layer.bias.map(|bias| entries(&self.parameters[bias]));
-            finish_forward(&self.compute, layer, bias, batch, mode);
+            if self.dropped && layer.dropout > 0.0 && layer.mask.len() < lines(layer.outputs, batch) {
+                layer.mask = buffer(layer.outputs, batch);
+            }
+            let x = before.last().map_or(Batch::new(&self.x, batch), |layer| layer.output(batch));
+            pass::forward(&compute, layer, x, mode);
         }
+        let last = self.layers.last().expect("a network has at least one layer");
+        last.output(batch).unpack(last.outputs, &mut self.out[..batch * last.outputs]);
         self.output()
     }
 
     /// The output of the last forward pass: [batch, out].
     pub fn output(&self) -> ArrayView2<'_, T> {
-        let last = self.layers.last().expect("a network has at least one layer");
-        matrix(last.output(), self.batch, last.outputs)
+        let (batch, outputs) = (self.batch, self.outputs());
+        ArrayView2::from_shape((batch, outputs), &self.out[..batch * outputs]).expect("the buffer has that many values")
     }
 
     /// ∂L/∂parameter into [`Parameter::gradient`] for every parameter that is not frozen, given ∂L/∂output of the
     /// last forward pass: [batch, out]. Frozen layers still pass the gradient on where something below learns.
     pub fn backward(&mut self, d_output: ArrayView2<'_, T>) {
+        self.keep_gradients();
+        self.pass_back(d_output, true, None);
+    }
+
+    /// A gradient for every parameter that learns; one that was not kept is 0.
+    fn keep_gradients(&mut self) {
+        for (_, held) in self.learned() {
+            let value = &held.arrays.value;
+            if held.arrays.gradient.is_none() {
+                held.arrays.gradient = Some(Panels::zeros(value.rows(), value.columns()));
+            }
+        }
+    }
+
+    /// The same, and each gradient is used up by `update` as soon as it is made, kept by nobody. Tells whether
+    /// every new value is finite.
+    pub fn backward_and_update(&mut self, d_output: ArrayView2<'_, T>, update: &dyn Update<T>) -> bool {
+        for (_, held) in self.learned() {
+            held.arrays.gradient = None;
+        }
+        self.pass_back(d_output, false, Some(update))
+    }
+
+    /// Applies `update` to the gradients that [`Network::backward`] has kept. Tells whether every new value is finite.
+    pub fn update(&mut self, update: &dyn Update<T>) -> bool {
+        self.keep_gradients();
+        let compute = self.compute.for_work(self.forward_operations(self.batch));
+        pass::update(&compute, &mut self.layers, update)
+    }
+
+    /// Sums of squared gradients per output unit: calls `tell(is a vector, units, sums in panels)` for every
+    /// parameter that learns, in declaration order. `sums` is scratch.
+    pub fn squares(&mut self, sums: &mut Vec<[f64; LANES]>, mut tell: impl FnMut(bool, usize, &[[f64; LANES]])) {
+        let compute = self.compute.for_work(self.forward_operations(self.batch));
+        for (parameter, held) in self.learned() {
+            let (is_vector, columns) = (parameter.births.len() == 1, held.arrays.value.columns());
+            sums.clear();
+            sums.resize(panels::panels(columns), [0.0; LANES]);
+            if let Some(gradient) = &held.arrays.gradient {
+                pass::squares(&compute, gradient, sums);
+            }
+            tell(is_vector, columns, sums);
+        }
+    }
+
+    fn pass_back(&mut self, d_output: ArrayView2<'_, T>, keep: bool, update: Option<&dyn Update<T>>) -> bool {
+        self.pack();
+        self.plan_backward();
         let batch = self.batch;
+        assert_eq!(d_output.dim(), (batch, self.outputs()), "∂L/∂output has the output's shape");
+        let compute = self.compute.for_work(self.forward_operations(batch));
+        let Some(lowest) = self.layers.iter().position(Dense::learns) else {
+            return true;
+        };
         let last = self.layers.last_mut().expect("a network has at least one layer");
-        assert_eq!(d_output.dim(), (batch, last.outputs), "∂L/∂output has the output's shape");
-        for (into, row) in last.d.chunks_exact_mut(last.outputs.max(1)).zip(d_output.rows()) {
-            for (into, &d) in into.iter_mut().zip(row) {
-                *into = d;
-            }
-        }
-        let learns = |layer: &Dense<T>, parameters: &[Parameter<T>]| {
-            !parameters[layer.weight].frozen || layer.bias.is_some_and(|bias| !parameters[bias].frozen)
-        };
-        let Some(lowest) = self.layers.iter().position(|layer| learns(layer, &self.parameters)) else {
-            return;
-        };
-        for at in (lowest..self.layers.len()).rev() {
+        pass::begin_backward(compute.path(), last, d_output, self.dropped);
+        for at in (lowest + 1..self.layers.len()).rev() {
             let (before, rest) = self.layers.split_at_mut(at);
-            let layer = &mut rest[0];
-            finish_backward(&self.compute, layer, batch, self.dropped);
-            let d = matrix(&layer.d, batch, layer.outputs);
-            let weight = &mut self.parameters[layer.weight];
-            if !weight.frozen {
-                let x = before.last().map_or(self.x.as_slice(), Dense::output);
-                let x = matrix(x, batch, layer.inputs);
-                let gradient = weight.gradient.as_slice_mut().expect("gradients are kept in row-major order");
-                let gradient = matrix_mut(gradient, layer.outputs, layer.inputs);
-                product(&self.compute, d.reversed_axes(), x, T::ZERO, gradient);
-            }
-            if let Some(bias) = layer.bias.map(|bias| &mut self.parameters[bias]).filter(|bias| !bias.frozen) {
-                let gradient = bias.gradient.as_slice_mut().expect("gradients are kept in row-major order");
-                let d = &layer.d[..batch * layer.outputs];
-                kernels::sum_rows(self.compute.path(), d, &mut layer.block, gradient);
-            }
-            if at > lowest {
-                let below = before.last_mut().expect("there is a layer below");
-                let weight = weight_view(&self.parameters[layer.weight], layer);
-                let below_width = below.outputs;
-                product(
-                    &self.compute,
-                    matrix(&layer.d, batch, layer.outputs),
-                    weight,
-                    T::ZERO,
-                    matrix_mut(&mut below.d, batch, below_width),
-                );
-            }
+            let below = before.last_mut().expect("there is a layer below");
+            pass::pass_down(&compute, below, &rest[0], &mut self.turned, batch, self.dropped);
         }
+        pass::gradients(&compute, &mut self.layers, Batch::new(&self.x, batch), lowest, keep, update)
     }
 
     /// z = x·Wᵀ + b of a layer in the last forward pass: [batch, out].
-    pub fn pre_activation(&self, layer: &str) -> Option<ArrayView2<'_, T>> {
+    pub fn pre_activation(&self, layer: &str) -> Option<Array2<T>> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(matrix(&layer.z, self.batch, layer.outputs))
+        Some(Batch::new(&layer.z, self.batch).to_array(layer.outputs))
     }
 
     /// What a layer read in the last forward pass: [batch, in].
-    pub fn layer_input(&self, layer: &str) -> Option<ArrayView2<'_, T>> {
+    pub fn layer_input(&self, layer: &str) -> Option<Array2<T>> {
         let at = self.layers.iter().position(|l| l.name == layer)?;
-        let x = if at == 0 { self.x.as_slice() } else { self.layers[at - 1].output() };
-        Some(matrix(x, self.batch, self.layers[at].inputs))
+        let x = if at == 0 { Batch::new(&self.x, self.batch) } else { self.layers[at - 1].output(self.batch) };
+        Some(x.to_array(self.layers[at].inputs))
     }
 
     /// ∂L/∂z of a layer after the last backward pass: [batch, out]. Only for layers that it reached.
-    pub fn pre_activation_gradient(&self, layer: &str) -> Option<ArrayView2<'_, T>> {
+    pub fn pre_activation_gradient(&self, layer: &str) -> Option<Array2<T>> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(matrix(&layer.d, self.batch, layer.outputs))
+        Some(Batch::new(&layer.d, self.batch).to_array(layer.outputs))
     }
 
-    /// Runs `work` where the network's parallel pieces start cheaply; see [`Compute::run`].
-    pub fn run<R: Send>(&mut self, work: impl FnOnce(&mut Network<T>) -> R + Send) -> R {
-        let compute = self.compute.clone();
+    /// Runs `work`, a step on `batch` examples, where the network's parallel pieces start cheaply; see
+    /// [`Compute::run`].
+    pub fn run<R>(&mut self, batch: usize, work: impl FnOnce(&mut Network<T>) -> R) -> R {
+        let compute = self.compute.for_work(self.forward_operations(batch));
         compute.run(|| work(self))
     }
 }
 
+/// Lines that a batch takes at most.
+fn lines(columns: usize, rows: usize) -> usize {
+    panels::panels(columns) * panels::spaced(rows)
+}
+
+/// Room for any batch of up to `rows` examples.
+fn buffer<T: Real>(columns: usize, rows: usize) -> Vec<Line<T>> {
+    // A smaller batch may be spaced as widely as this one.
+    vec![Line::ZERO; if rows == 0 { 0 } else { panels::panels(columns) * (rows + 1) }]
+}
+
 impl Network<f32> {
     /// Digest of all parameters: names, shapes and values. `None` when one holds a NaN.
-    pub fn digest(&self) -> Option<String> {
-        let mut digest = crate::base::digest::Tensors::default();
-        for parameter in &self.parameters {
-            if parameter.value.iter().any(|x| x.is_nan()) {
-                return None;
-            }
-            digest.add(&parameter.name, parameter.value.shape(), parameter.value.iter().copied());
-        }
-        Some(digest.finish())
+    pub fn digest(&mut self) -> Option<String> {
+        super::parameter::digest(self.parameters())
     }
 }
 
@@ -422,85 +584,5 @@ fn function(activation: Activation) -> Function {
         Activation::Elu => Function::Elu,
         Activation::Selu => Function::Selu,
         Activation::Linear => Function::Linear,
-    }
-}
-
-fn matrix<T>(values: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
-    ArrayView2::from_shape((rows, columns), &values[..rows * columns]).expect("the slice has that many values")
-}
-
-fn matrix_mut<T>(values: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
-    ArrayViewMut2::from_shape((rows, columns), &mut values[..rows * columns]).expect("the slice has that many values")
-}
-
-fn entries<T>(parameter: &Parameter<T>) -> &[T] {
-    parameter.value.as_slice().expect("values are kept in row-major order")
-}
-
-fn weight_view<'a, T>(parameter: &'a Parameter<T>, layer: &Dense<T>) -> ArrayView2<'a, T> {
-    matrix(entries(parameter), layer.outputs, layer.inputs)
-}
-
-/// What follows the product: bias, activation, dropout.
-fn finish_forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, bias: Option<&[T]>, batch: usize, mode: Mode) {
-    let (path, function, width) = (compute.path(), layer.function, layer.outputs);
-    let size = batch * width;
-    let plain = layer.is_plain();
-    let z = &mut layer.z[..size];
-    let y = if plain { &mut [][..] } else { &mut layer.y[..size] };
-    let piece = |z: &mut [T], y: &mut [T]| {
-        if let Some(bias) = bias {
-            kernels::add_bias(path, bias, z);
-        }
-        if !plain {
-            kernels::activate(path, function, z, y);
-        }
-    };
-    match compute.piece(size, width) {
-        Some((pool, piece_size)) if !plain => pool.install(|| {
-            use rayon::prelude::*;
-            z.par_chunks_mut(piece_size).zip(y.par_chunks_mut(piece_size)).for_each(|(z, y)| piece(z, y));
-        }),
-        _ => piece(z, y),
-    }
-    if let (true, Mode::Train { seed, step }) = (layer.dropout > 0.0, mode) {
-        let mask = &mut layer.mask[..size];
-        draw_mask(mask, width, layer.dropout, &mut Stream::new(seed, Purpose::Dropout, &layer.name, step));
-        kernels::multiply(path, mask, y);
-    }
-}
-
-/// Keeps a unit with probability 1 − p and multiplies it by 1/(1 − p). Row = position in the batch, column =
-/// unit, so that a wider layer keeps the masks of its old units.
-fn draw_mask<T: Real>(mask: &mut [T], width: usize, p: f64, stream: &mut Stream) {
-    let kept = T::from_f64(1.0 / (1.0 - p));
-    for (position, row) in mask.chunks_exact_mut(width).enumerate() {
-        let mut draws = stream.row(position as u64);
-        for mask in row {
-            *mask = if draws.uniform() < p { T::ZERO } else { kept };
-        }
-    }
-}
-
-/// ∂L/∂y into ∂L/∂z, in place.
-fn finish_backward<T: Real>(compute: &Compute, layer: &mut Dense<T>, batch: usize, dropped: bool) {
-    let (path, function) = (compute.path(), layer.function);
-    let size = batch * layer.outputs;
-    let d = &mut layer.d[..size];
-    if dropped && layer.dropout > 0.0 {
-        kernels::multiply(path, &layer.mask[..size], d);
-    }
-    if function == Function::Linear {
-        return;
-    }
-    let z = &layer.z[..size];
-    match compute.piece(size, layer.outputs) {
-        Some((pool, piece)) => pool.install(|| {
-            use rayon::prelude::*;
-            d.par_chunks_mut(piece)
-                .zip(z.par_chunks(piece))
-                .for_each(|(d, z)| kernels::activate_backward(path, function, z, d));
-        }),
-        None => kernels::activate_backward(path, function, z, d),
     }
 }

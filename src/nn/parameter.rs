@@ -42,6 +42,11 @@ pub struct Parameter<T> {
 }
 
 impl<T> Parameter<T> {
+    /// Whether an optimiser changes it.
+    pub fn learns(&self) -> bool {
+        self.role.is_learned() && !self.frozen
+    }
+
     /// The dimensions that span `axis`, by position.
     pub fn dims_of(&self, axis: AxisId) -> impl Iterator<Item = usize> + '_ {
         self.dims

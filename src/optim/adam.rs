@@ -6,6 +6,7 @@
 //! numbers are PyTorch's.
 
 use super::*;
+use crate::tensor::Line;
 
 pub struct Adam;
 pub struct AdamW;
@@ -162,98 +163,62 @@ impl Corrections {
     }
 }
 
-/// The births of the columns of a parameter seen as first dimension × all others; see [`rows_and_columns`].
-fn column_births<'a, T>(parameter: &'a Parameter<T>, out: &'a mut Vec<u64>) -> &'a [u64] {
-    match parameter.births.as_slice() {
-        [] => &[],
-        [only] | [_, only] => only,
-        [_, rest @ ..] => {
-            out.clear();
-            out.push(0);
-            for births in rest {
-                let before = std::mem::take(out);
-                out.extend(before.iter().flat_map(|&b| births.iter().map(move |&birth| birth.max(b))));
-            }
-            out
-        }
-    }
-}
-
-fn all_equal(births: &[u64]) -> bool {
-    births.iter().all(|birth| *birth == births[0])
-}
-
-pub(super) fn step<T: Real>(
-    rule: kernels::Adam<T>,
-    parameter: &mut Parameter<T>,
-    corrections: &mut Corrections,
-    scratch: &mut Scratch,
-    compute: &Compute,
-) {
-    let path = compute.path();
-    let updates = parameter.updates;
-    corrections.reach(updates);
-    let corrections = &*corrections;
-    let as_real = |(first, second): (f64, f64)| (T::from_f64(first), T::from_f64(second));
-    let (_, width) = rows_and_columns(parameter.value.shape());
-    let columns = column_births(parameter, &mut scratch.births);
-    let no_rows = [0];
-    let rows = if parameter.births.len() > 1 { parameter.births[0].as_slice() } else { &no_rows };
-    let uniform_columns = all_equal(columns);
-    let column_birth = columns.first().copied().unwrap_or(0);
-    let uniform = uniform_columns && all_equal(rows);
-    if !uniform_columns {
-        scratch.columns.clear();
-        scratch.columns.extend(columns.iter().map(|birth| corrections.at(updates - birth)));
-    }
-    let by_column = &scratch.columns;
-
-    let value = parameter.value.as_slice_mut().expect("values are kept in row-major order");
-    let gradient = parameter.gradient.as_slice().expect("gradients are kept in row-major order");
-    let [first, second] = parameter.slots.as_mut_slice() else { panic!("Adam keeps two slots") };
-    let m = first.value.as_slice_mut().expect("slots are kept in row-major order");
-    let v = second.value.as_slice_mut().expect("slots are kept in row-major order");
-    if value.is_empty() {
-        return;
-    }
-
-    // `row` is the number of the first row in a piece.
-    let piece = |row: usize, p: &mut [T], m: &mut [T], v: &mut [T], g: &[T]| {
-        if uniform {
-            let age = corrections.at(updates - column_birth.max(rows[0]));
-            return kernels::adam(path, rule, as_real(age), p, m, v, g);
-        }
-        let pieces = p.chunks_mut(width).zip(m.chunks_mut(width)).zip(v.chunks_mut(width)).zip(g.chunks(width));
-        for ((((p, m), v), g), &birth) in pieces.zip(&rows[row..]) {
-            if uniform_columns {
-                let age = corrections.at(updates - column_birth.max(birth));
-                kernels::adam(path, rule, as_real(age), p, m, v, g);
-            } else {
-                let row = as_real(corrections.at(updates - birth));
-                kernels::adam_aged(path, rule, row, by_column, p, m, v, g);
-            }
-        }
-    };
-    match compute.piece(value.len(), width) {
-        Some((pool, size)) => pool.install(|| {
-            use rayon::prelude::*;
-            value
-                .par_chunks_mut(size)
-                .zip(m.par_chunks_mut(size))
-                .zip(v.par_chunks_mut(size))
-                .zip(gradient.par_chunks(size))
-                .enumerate()
-                .for_each(|(at, (((p, m), v), g))| piece(at * (size / width), p, m, v, g));
-        }),
-        None => piece(0, value, m, v, gradient),
-    }
-}
-
-/// What a step works with, kept so that it allocates nothing after the first.
+/// Corrections of one parameter in one step.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scratch {
-    births: Vec<u64>,
+pub(super) struct Ages {
+    /// Where all entries are of one age.
+    uniform: Option<(f64, f64)>,
+    /// Of each input unit (a vector has one row), and of each output unit.
+    rows: Vec<(f64, f64)>,
     columns: Vec<(f64, f64)>,
+}
+
+/// The corrections of this step, which `parameters` count already. `out` is used again.
+pub(super) fn ages<T>(corrections: &mut Corrections, parameters: &[Parameter<T>], out: &mut Vec<Ages>) {
+    out.resize_with(parameters.len(), Ages::default);
+    for (parameter, ages) in parameters.iter().zip(out).filter(|(parameter, _)| parameter.learns()) {
+        let updates = parameter.updates;
+        corrections.reach(updates);
+        let (columns, rows) = match parameter.births.as_slice() {
+            [] => (&[][..], &[][..]),
+            [columns, rows @ ..] => (columns.as_slice(), rows),
+        };
+        let mut births = columns.iter().chain(rows.iter().flatten());
+        let first = births.next().copied().unwrap_or(0);
+        ages.uniform = births.all(|birth| *birth == first).then(|| corrections.at(updates - first));
+        if ages.uniform.is_some() {
+            continue;
+        }
+        ages.columns.clear();
+        ages.columns.extend(columns.iter().map(|birth| corrections.at(updates - birth)));
+        ages.rows.clear();
+        // Every combination of the other dimensions, as old as the youngest of its indices; none: as old as can be.
+        let combinations: usize = rows.iter().map(Vec::len).product();
+        ages.rows.extend((0..combinations).map(|mut at| {
+            let mut youngest = 0;
+            for births in rows.iter().rev() {
+                youngest = youngest.max(births[at % births.len()]);
+                at /= births.len();
+            }
+            corrections.at(updates - youngest)
+        }));
+    }
+}
+
+pub(super) fn apply<T: Real>(path: Path, rule: kernels::Adam<T>, ages: &Ages, piece: Piece<'_, T>) -> bool {
+    let [m, v] = piece.slots;
+    if let Some((first, second)) = ages.uniform {
+        let age = (T::from_f64(first), T::from_f64(second));
+        return kernels::adam(path, rule, age, flat_mut(piece.value), flat_mut(m), flat_mut(v), flat(piece.gradient));
+    }
+    // Spare columns get the correction of no age at all, which is finite.
+    let mut columns = (Line([T::ONE; LANES]), Line([T::ONE; LANES]));
+    for (lane, (first, second)) in ages.columns[piece.panel * LANES..].iter().take(LANES).enumerate() {
+        columns.0.0[lane] = T::from_f64(*first);
+        columns.1.0[lane] = T::from_f64(*second);
+    }
+    let rows = &ages.rows[piece.first..][..piece.value.len()];
+    kernels::adam_aged(path, rule, rows, &columns, piece.value, m, v, piece.gradient)
 }
 
 #[cfg(test)]

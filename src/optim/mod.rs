@@ -1,16 +1,19 @@
 //! Optimisers. Their state lives in the parameters ([`crate::nn::Parameter::slots`]), never here, so that growth
 //! carries it with one rewrite.
 //!
-//! A step is: global norm of the gradients, clipping, then one kernel per parameter. Gradients of frozen
-//! parameters count for nothing, and their age stands still.
+//! Without clipping a step happens inside the backward pass, which hands over each gradient as soon as it is made
+//! ([`Optimizer::backward_and_update`]). Clipping needs the global norm of all gradients first: then they are
+//! kept, and [`Optimizer::update`] follows. Both give the same bits. Gradients of frozen parameters count for
+//! nothing, and their age stands still.
 
 mod adam;
 mod sgd;
 
 use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
-use crate::nn::{Parameter, Slot, SlotKind};
-use crate::tensor::{Compute, Real, kernels};
-use ndarray::ArrayD;
+use crate::nn::{Network, Parameter, Piece, SlotKind, Update};
+use crate::tensor::kernels::{self, Path, flat, flat_mut};
+use crate::tensor::{LANES, Real};
+use ndarray::ArrayView2;
 
 /// An optimiser that a schedule may name. One file and one line in [`OPTIMIZERS`] each.
 pub trait OptimizerKind: Sync {
@@ -64,8 +67,9 @@ pub struct Optimizer {
     /// By age; SGD has no use for them.
     corrections: adam::Corrections,
     /// Scratch: sums of squares per output unit.
-    squares: Vec<f64>,
-    scratch: adam::Scratch,
+    squares: Vec<[f64; LANES]>,
+    /// Scratch: corrections of every parameter in this step.
+    ages: Vec<adam::Ages>,
 }
 
 impl Optimizer {
@@ -87,60 +91,49 @@ impl Optimizer {
             Rule::Adam { betas, .. } => adam::Corrections::new(betas),
             Rule::Sgd { .. } => adam::Corrections::new((0.0, 0.0)),
         };
-        Optimizer { rule, lr, clip, corrections, squares: Vec::new(), scratch: adam::Scratch::default() }
+        Optimizer { rule, lr, clip, corrections, squares: Vec::new(), ages: Vec::new() }
     }
 
     /// Gives every learned parameter the slots that it lacks, zero and in the rule's order. A step does this
     /// too; calling it first keeps the first step free of allocation.
-    pub fn prepare<T: Real>(&self, parameters: &mut [Parameter<T>]) {
-        let wanted = self.rule.slots();
-        for parameter in parameters.iter_mut().filter(|parameter| parameter.role.is_learned()) {
-            let present = parameter.slots.iter().map(|slot| slot.kind);
-            if present.eq(wanted.iter().copied()) {
-                continue;
-            }
-            let mut old = std::mem::take(&mut parameter.slots);
-            for &kind in wanted {
-                let slot = match old.iter().position(|slot| slot.kind == kind) {
-                    Some(at) => old.swap_remove(at),
-                    None => Slot { kind, value: ArrayD::from_elem(parameter.value.raw_dim(), T::ZERO) },
-                };
-                parameter.slots.push(slot);
-            }
-        }
+    pub fn prepare<T: Real>(&self, network: &mut Network<T>) {
+        network.keep_slots(self.rule.slots());
     }
 
-    /// √Σ g² over all learned parameters that are not frozen: f64, per output unit in index order, units in
-    /// order, parameters in declaration order. As PyTorch's `clip_grad_norm_` sees it.
-    pub fn gradient_norm<T: Real>(&mut self, parameters: &[Parameter<T>], compute: &Compute) -> f64 {
+    /// √Σ g² over all learned parameters that are not frozen, after [`Network::backward`]: f64, per output unit in
+    /// index order, units in order, parameters in declaration order. As PyTorch's `clip_grad_norm_` sees it.
+    pub fn gradient_norm<T: Real>(&mut self, network: &mut Network<T>) -> f64 {
         let mut total = 0.0;
-        for parameter in parameters.iter().filter(|parameter| learns(parameter)) {
-            let gradient = parameter.gradient.as_slice().expect("gradients are kept in row-major order");
-            let (rows, width) = rows_and_columns(parameter.value.shape());
-            self.squares.resize(rows, 0.0);
-            let out = &mut self.squares[..];
-            match compute.piece(gradient.len(), 8 * width).filter(|_| rows > 8) {
-                Some((pool, piece)) => pool.install(|| {
-                    use rayon::prelude::*;
-                    gradient
-                        .par_chunks(piece.max(8 * width))
-                        .zip(out.par_chunks_mut(piece.max(8 * width) / width))
-                        .for_each(|(g, out)| kernels::squares(compute.path(), g, width, out));
-                }),
-                None => kernels::squares(compute.path(), gradient, width, out),
+        network.squares(&mut self.squares, |is_vector, columns, squares| {
+            let units = squares.iter().flatten().take(columns);
+            if is_vector {
+                total += units.sum::<f64>();
+            } else {
+                units.for_each(|unit| total += unit);
             }
-            for &unit in &*out {
-                total += unit;
-            }
-        }
+        });
         f64::sqrt(total)
     }
 
-    /// One step with the learning rate `lr`. Returns the norm of the gradients before clipping; when it is not
-    /// finite, nothing is changed.
-    pub fn update<T: Real>(&mut self, parameters: &mut [Parameter<T>], lr: f64, compute: &Compute) -> f64 {
-        self.prepare(parameters);
-        let norm = self.gradient_norm(parameters, compute);
+    /// The backward pass from ∂L/∂output: [batch, out] and one step with the learning rate `lr`, without clipping.
+    /// Tells whether every new value is finite: if not, the parameters are lost, and the run is over.
+    pub fn backward_and_update<T: Real>(
+        &mut self,
+        network: &mut Network<T>,
+        d_output: ArrayView2<'_, T>,
+        lr: f64,
+    ) -> bool {
+        self.prepare(network);
+        network.count_update();
+        let step = self.step(network.compute().path(), network.marks(), lr, 1.0);
+        network.backward_and_update(d_output, &step)
+    }
+
+    /// One step with the learning rate `lr` on the gradients of [`Network::backward`], clipped. Returns their norm
+    /// before clipping; when it is not finite, nothing is changed.
+    pub fn update<T: Real>(&mut self, network: &mut Network<T>, lr: f64) -> f64 {
+        self.prepare(network);
+        let norm = self.gradient_norm(network);
         if !norm.is_finite() {
             return norm;
         }
@@ -149,47 +142,58 @@ impl Optimizer {
             Some(largest) => (largest / (norm + 1e-6)).min(1.0),
             None => 1.0,
         };
-        for parameter in parameters.iter_mut().filter(|parameter| learns(parameter)) {
-            parameter.updates += 1;
-            match self.rule {
-                Rule::Sgd { momentum, nesterov, weight_decay } => {
-                    let constants = kernels::Sgd {
-                        lr: T::from_f64(lr),
-                        momentum: T::from_f64(momentum),
-                        nesterov,
-                        weight_decay: T::from_f64(weight_decay),
-                        scale: T::from_f64(scale),
-                    };
-                    sgd::step(constants, parameter, compute);
-                }
-                Rule::Adam { betas, epsilon, weight_decay } => {
-                    let constants = kernels::Adam {
-                        lr: T::from_f64(lr),
-                        beta1: T::from_f64(betas.0),
-                        beta2: T::from_f64(betas.1),
-                        fresh1: T::from_f64(1.0 - betas.0),
-                        fresh2: T::from_f64(1.0 - betas.1),
-                        epsilon: T::from_f64(epsilon),
-                        keep: T::from_f64(1.0 - lr * weight_decay),
-                        scale: T::from_f64(scale),
-                    };
-                    adam::step(constants, parameter, &mut self.corrections, &mut self.scratch, compute);
-                }
-            }
-        }
+        network.count_update();
+        let step = self.step(network.compute().path(), network.marks(), lr, scale);
+        network.update(&step);
         norm
+    }
+
+    /// What this step does to every entry. `parameters` count it already.
+    fn step<T: Real>(&mut self, path: Path, parameters: &[Parameter<T>], lr: f64, scale: f64) -> Step<'_, T> {
+        let constants = match self.rule {
+            Rule::Sgd { momentum, nesterov, weight_decay } => Constants::Sgd(kernels::Sgd {
+                lr: T::from_f64(lr),
+                momentum: T::from_f64(momentum),
+                nesterov,
+                weight_decay: T::from_f64(weight_decay),
+                scale: T::from_f64(scale),
+            }),
+            Rule::Adam { betas, epsilon, weight_decay } => {
+                adam::ages(&mut self.corrections, parameters, &mut self.ages);
+                Constants::Adam(kernels::Adam {
+                    lr: T::from_f64(lr),
+                    beta1: T::from_f64(betas.0),
+                    beta2: T::from_f64(betas.1),
+                    fresh1: T::from_f64(1.0 - betas.0),
+                    fresh2: T::from_f64(1.0 - betas.1),
+                    epsilon: T::from_f64(epsilon),
+                    keep: T::from_f64(1.0 - lr * weight_decay),
+                    scale: T::from_f64(scale),
+                })
+            }
+        };
+        Step { path, constants, ages: &self.ages }
     }
 }
 
-fn learns<T>(parameter: &Parameter<T>) -> bool {
-    parameter.role.is_learned() && !parameter.frozen
+/// One step: its constants, and the age of every parameter where that counts.
+struct Step<'a, T> {
+    path: Path,
+    constants: Constants<T>,
+    ages: &'a [adam::Ages],
 }
 
-/// A parameter as a matrix: its first dimension by all others; one dimension alone is one row.
-fn rows_and_columns(shape: &[usize]) -> (usize, usize) {
-    match shape {
-        [] | [_] => (1, shape.iter().product()),
-        [rows, rest @ ..] => (*rows, rest.iter().product()),
+enum Constants<T> {
+    Sgd(kernels::Sgd<T>),
+    Adam(kernels::Adam<T>),
+}
+
+impl<T: Real> Update<T> for Step<'_, T> {
+    fn apply(&self, piece: Piece<'_, T>) -> bool {
+        match &self.constants {
+            Constants::Sgd(rule) => sgd::apply(self.path, *rule, piece),
+            Constants::Adam(rule) => adam::apply(self.path, *rule, &self.ages[piece.parameter], piece),
+        }
     }
 }
 

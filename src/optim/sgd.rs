@@ -61,34 +61,12 @@ impl OptimizerKind for Sgd {
     }
 }
 
-pub(super) fn step<T: Real>(rule: kernels::Sgd<T>, parameter: &mut Parameter<T>, compute: &Compute) {
-    let path = compute.path();
-    let value = parameter.value.as_slice_mut().expect("values are kept in row-major order");
-    let gradient = parameter.gradient.as_slice().expect("gradients are kept in row-major order");
-    let piece = compute.piece(value.len(), 1);
-    use rayon::prelude::*;
-    match parameter.slots.first_mut() {
-        Some(slot) => {
-            let moment = slot.value.as_slice_mut().expect("slots are kept in row-major order");
-            match piece {
-                Some((pool, size)) => pool.install(|| {
-                    value
-                        .par_chunks_mut(size)
-                        .zip(moment.par_chunks_mut(size))
-                        .zip(gradient.par_chunks(size))
-                        .for_each(|((p, m), g)| kernels::sgd(path, rule, p, m, g));
-                }),
-                None => kernels::sgd(path, rule, value, moment, gradient),
-            }
-        }
-        None => match piece {
-            Some((pool, size)) => pool.install(|| {
-                value
-                    .par_chunks_mut(size)
-                    .zip(gradient.par_chunks(size))
-                    .for_each(|(p, g)| kernels::sgd_plain(path, rule, p, g));
-            }),
-            None => kernels::sgd_plain(path, rule, value, gradient),
-        },
+pub(super) fn apply<T: Real>(path: Path, rule: kernels::Sgd<T>, piece: Piece<'_, T>) -> bool {
+    let [moment, _] = piece.slots;
+    let (value, gradient) = (flat_mut(piece.value), flat(piece.gradient));
+    if moment.is_empty() {
+        kernels::sgd_plain(path, rule, value, gradient)
+    } else {
+        kernels::sgd(path, rule, value, flat_mut(moment), gradient)
     }
 }

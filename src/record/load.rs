@@ -60,14 +60,14 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
         }
     }
     let mut network = Network::new(&architecture, record.seed, compute);
-    for parameter in &mut network.parameters {
+    for parameter in network.parameters() {
         let (shape, values) = tensors.remove(&parameter.name).expect("compared above");
         parameter.value = ArrayD::from_shape_vec(shape, values).map_err(|error| broken(&path, error))?;
     }
     if let Some(name) = tensors.keys().next() {
         return Err(broken(&path, format!("`{name}` belongs to no layer of the record")));
     }
-    if crate::nn::parameter::digest(&network.parameters) != outcome.weights {
+    if crate::nn::parameter::digest(network.parameters()) != outcome.weights {
         return Err(broken(&path, "its weights are not those of the record: the digests differ"));
     }
     let scaling = scaling(world, run, network.inputs())?;

@@ -156,7 +156,7 @@ impl Run<'_> {
     pub(super) fn replan(&mut self) {
         self.network.replan(&self.architecture, batch_rows(self.program));
         self.forward_flops = self.architecture.forward_flops();
-        self.optimizer.prepare(&mut self.network.parameters);
+        self.optimizer.prepare(&mut self.network);
     }
 
     pub(super) fn assert_preserved(

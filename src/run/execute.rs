@@ -132,7 +132,7 @@ impl<'r> Run<'r> {
         let optimizer = Optimizer::from_args(train.optimizer.word, &train.optimizer.args)?;
         let mut network = Network::new(&architecture, program.seed, options.compute.clone());
         network.replan(&architecture, batch_rows(program));
-        optimizer.prepare(&mut network.parameters);
+        optimizer.prepare(&mut network);
         let metrics = train.metrics.iter().filter_map(|word| crate::train::metrics::find(word)).collect();
         Ok(Run {
             rate: Rate::new(train.base_lr, train.lr, train.warmup_steps, train.steps),
@@ -311,7 +311,7 @@ impl<'r> Run<'r> {
             epoch: self.epoch(),
             name,
             architecture: &self.architecture,
-            parameters: &self.network.parameters,
+            parameters: self.network.parameters(),
         };
         (self.consumer)(&Event::Checkpoint(checkpoint))?;
         Ok(())
@@ -351,12 +351,12 @@ impl<'r> Run<'r> {
             metrics: self.names.iter().map(|name| self.best[name].clone()).collect(),
             confusion: self.confusion,
             events: self.growths,
-            weights: crate::nn::parameter::digest(&self.network.parameters),
+            weights: crate::nn::parameter::digest(self.network.parameters()),
             flops: self.flops,
             seconds: self.world.seconds() - self.began,
             architecture: self.architecture,
         };
-        (self.consumer)(&Event::Finished(&finish, &self.network.parameters))?;
+        (self.consumer)(&Event::Finished(&finish, self.network.parameters()))?;
         Ok(finish)
     }
 }

@@ -76,14 +76,14 @@ impl Run<'_> {
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
         let probe = crate::grow::Probe::before(&mut self.network, view, &plan);
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.step };
-        let concrete = crate::grow::realise(&plan, &self.network.parameters, dice)?;
-        crate::grow::apply(concrete, &mut self.network.parameters, &plan.after);
+        let concrete = crate::grow::realise(&plan, self.network.parameters(), dice)?;
+        crate::grow::apply(concrete, self.network.parameters(), &plan.after);
         self.architecture = plan.after.clone();
         self.replan();
         let measured = probe.after(&mut self.network, view, &plan);
         let probed = 2 * (x.len() / width) as u64;
         self.flops = self.flops.saturating_add(probed.saturating_mul(self.forward_flops));
-        let weights = crate::nn::parameter::digest(&self.network.parameters);
+        let weights = crate::nn::parameter::digest(self.network.parameters());
         Ok(Growth {
             step: self.step,
             epoch: self.epoch(),

@@ -20,13 +20,16 @@ impl Run<'_> {
         let rows = batch_rows(program);
         let start = position as usize * rows;
         let batch = &self.order[start..self.order.len().min(start + rows)];
-        self.dataset.train.gather(batch, &self.dataset.scaling, self.network.input_mut(batch.len()));
+        let (train, scaling) = (&self.dataset.train, &self.dataset.scaling);
+        let path = self.network.compute().path();
         self.labels.gather(&self.dataset.train.labels, batch);
         let lr = self.rate.at(self.step);
+        self.trainer.keep_gradients = !self.unmeasured.is_empty();
         let report = self.trainer.step_loaded(
             &mut self.network,
             &mut self.optimizer,
             &self.loss,
+            |rows, out| train.gather_batch(path, batch[rows].iter().copied(), scaling, out),
             self.labels.targets(),
             lr,
             program.seed,
@@ -40,7 +43,7 @@ impl Run<'_> {
         self.since_evaluation.0 += report.loss * report.weight;
         self.since_evaluation.1 += report.weight;
         if !self.unmeasured.is_empty() {
-            let (fresh, old) = growth::gradient_norms(&self.network.parameters);
+            let (fresh, old) = growth::gradient_norms(self.network.parameters());
             for index in self.unmeasured.drain(..) {
                 self.growths[index].gradient_fresh = fresh;
                 self.growths[index].gradient_old = old;

@@ -1,6 +1,7 @@
 //! With what a network computes: threads and SIMD path. Neither changes a bit of any result.
 
 use super::kernels::Path;
+use super::pool::Pool;
 use super::product::Route;
 use crate::base::Refusal;
 use std::sync::Arc;
@@ -41,13 +42,18 @@ impl Simd {
 /// A number of threads, a SIMD path, and whether small work is shared out too.
 #[derive(Clone)]
 pub struct Compute {
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pool: Arc<Pool>,
     path: Path,
     route: Route,
     /// Share out even work that is too small to gain by it. Tests set it: otherwise small networks would
     /// stay on one thread and "equal bits for 1, 2 and 4 threads" would test nothing.
     force_parallel: bool,
+    /// Whether the work of now is shared out: see [`Compute::run`].
+    shared: bool,
 }
+
+/// Floating-point operations below which a second thread costs more than it brings.
+const WORTHWHILE: u64 = 2_000_000;
 
 impl Compute {
     /// `threads` 0 counts as 1. Refused when the machine lacks what `simd` names.
@@ -60,10 +66,8 @@ impl Compute {
             ));
         };
         // A system that grants no threads gets the same bits from one.
-        let pool = (threads > 1)
-            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok().map(Arc::new))
-            .flatten();
-        Ok(Compute { pool, path, route: Route::of(path), force_parallel })
+        let pool = Arc::new(Pool::new(threads));
+        Ok(Compute { pool, path, route: Route::of(path), force_parallel, shared: force_parallel })
     }
 
     /// One thread and the best path of this machine.
@@ -72,7 +76,7 @@ impl Compute {
     }
 
     pub fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.pool.threads()
     }
 
     /// The path that runs, for the record: `avx512`, `avx2` or `portable`.
@@ -88,26 +92,28 @@ impl Compute {
         self.route
     }
 
-    /// The pool, if there is one and `operations` are worth sharing out.
-    pub(super) fn pool_for(&self, operations: usize, worthwhile: usize) -> Option<&rayon::ThreadPool> {
-        self.pool.as_deref().filter(|_| self.force_parallel || operations >= worthwhile)
+    /// The same for a piece of work of that many floating-point operations: it is shared out if that pays.
+    pub fn for_work(&self, operations: u64) -> Compute {
+        Compute { shared: self.threads() > 1 && (self.force_parallel || operations >= WORTHWHILE), ..self.clone() }
     }
 
-    /// Runs a whole step inside the pool, so that the parallel pieces in it start without waking anybody.
-    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.pool {
-            Some(pool) => pool.install(work),
-            None => work(),
+    /// Threads that the work of now is shared between.
+    pub fn sharing(&self) -> usize {
+        if self.shared { self.threads() } else { 1 }
+    }
+
+    /// Calls `work` once for every item, on all threads where the work is shared out.
+    pub fn each<I: Send>(&self, items: &mut [I], work: impl Fn(&mut I) + Sync) {
+        if self.sharing() > 1 {
+            self.pool.each(items, work);
+        } else {
+            items.iter_mut().for_each(work);
         }
     }
 
-    /// Length of the pieces in which `values` elements are shared out: whole rows of `row` elements, or
-    /// `None` when one thread does it.
-    pub fn piece(&self, values: usize, row: usize) -> Option<(&rayon::ThreadPool, usize)> {
-        let pool = self.pool_for(values, 1 << 15)?;
-        let rows = values.checked_div(row)?;
-        let pieces = pool.current_num_threads();
-        Some((pool, rows.div_ceil(pieces).max(1) * row))
+    /// Runs a whole step with the threads awake, so that its phases start without waking anybody.
+    pub fn run<R>(&self, step: impl FnOnce() -> R) -> R {
+        if self.sharing() > 1 { self.pool.awake(step) } else { step() }
     }
 }
 

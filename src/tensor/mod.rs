@@ -16,14 +16,19 @@
 pub mod compute;
 pub mod kernels;
 pub mod math;
+pub mod panels;
 pub mod pool;
 pub mod product;
 pub mod real;
 
 pub use compute::{Compute, Simd};
+pub use panels::{Batch, BatchMut, Line, Panels};
 pub use product::product;
 pub use real::Real;
 
 /// Length of a block of a sum: part of the numerics version. It is matrixmultiply's KC, which a variable at
 /// build time can change; tests compare bits around it, so that such a build fails.
 pub const BLOCK: usize = 256;
+
+/// Columns of a panel, and virtual lanes of a sum across features: one register of AVX-512, two of AVX2.
+pub const LANES: usize = 16;

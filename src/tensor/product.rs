@@ -7,13 +7,15 @@
 //! C = ((β·C + S_0) + S_1) + …        β·C is +0 when β is 0, whatever C held
 //! ```
 //!
-//! `matrixmultiply` 0.3.11 keeps it on x86 with AVX2 and FMA and on aarch64; elsewhere, and when `portable`
-//! is asked for, a scalar loop does. Threads split m or n, never k. Faster kernels take the same interface.
+//! `matrixmultiply` 0.3.11 keeps it on x86 with AVX2 and FMA and on aarch64 (but for the sign of a sum that is
+//! −0, which is mended here); elsewhere, and when `portable` is asked for, a scalar loop does. Threads split m
+//! or n, never k. Training has kernels of its own under the same contract ([`super::kernels::tile`]); this one
+//! is for everything else, and what the tests hold those kernels against.
 
 use super::compute::Compute;
 use super::kernels::Path;
 use super::{BLOCK, Real};
-use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 
 /// Who multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,63 +34,48 @@ impl Route {
     }
 }
 
-/// Multiply-adds below which a second thread costs more than it brings (about 2 MFLOP).
-const WORTHWHILE: usize = 1 << 20;
-
 /// C ← A·B + β·C. A: [m, k], B: [k, n], C: [m, n]. Panics if the shapes do not agree.
 pub fn product<T: Real>(
     compute: &Compute,
     a: ArrayView2<'_, T>,
     b: ArrayView2<'_, T>,
     beta: T,
-    c: ArrayViewMut2<'_, T>,
+    mut c: ArrayViewMut2<'_, T>,
 ) {
     let (m, k) = a.dim();
     let n = b.ncols();
     assert_eq!(b.nrows(), k, "the columns of A are the rows of B");
     assert_eq!(c.dim(), (m, n), "C has the rows of A and the columns of B");
-    let work = m.saturating_mul(k).saturating_mul(n);
-    match compute.pool_for(work, WORTHWHILE) {
-        Some(pool) => pool.install(|| share(compute.route(), pool.current_num_threads(), a, b, beta, c)),
-        None => serial(compute.route(), a, b, beta, c),
+    let operations = 2 * (m as u64).saturating_mul(k as u64).saturating_mul(n as u64);
+    let compute = compute.for_work(operations);
+    let pieces = compute.sharing();
+    if pieces == 1 || m.max(n) == 0 {
+        return serial(compute.route(), a, b, beta, c);
     }
-}
-
-/// Halves the longer side of C until every thread has a piece.
-fn share<T: Real>(
-    route: Route,
-    pieces: usize,
-    a: ArrayView2<'_, T>,
-    b: ArrayView2<'_, T>,
-    beta: T,
-    c: ArrayViewMut2<'_, T>,
-) {
-    let (m, n) = c.dim();
-    if pieces <= 1 || m.max(n) < 2 {
-        return serial(route, a, b, beta, c);
-    }
-    let first = pieces / 2;
-    // Multiples of 8, the height of a tile, where there is room for that.
-    let cut = |extent: usize| {
-        let at = extent * first / pieces;
-        if at >= 16 { at / 8 * 8 } else { at.max(1) }
-    };
-    if m >= n {
-        let at = cut(m);
-        let (a1, a2) = a.split_at(Axis(0), at);
-        let (c1, c2) = c.split_at(Axis(0), at);
-        rayon::join(|| share(route, first, a1, b, beta, c1), || share(route, pieces - first, a2, b, beta, c2));
-    } else {
-        let at = cut(n);
-        let (b1, b2) = b.split_at(Axis(1), at);
-        let (c1, c2) = c.split_at(Axis(1), at);
-        rayon::join(|| share(route, first, a, b1, beta, c1), || share(route, pieces - first, a, b2, beta, c2));
-    }
+    // Along the longer side of C, in multiples of 8, the height of a tile.
+    let by_rows = m >= n;
+    let extent = m.max(n).div_ceil(pieces).next_multiple_of(8);
+    let axis = Axis(usize::from(!by_rows));
+    let mut items: Vec<_> = c.axis_chunks_iter_mut(axis, extent).enumerate().collect();
+    compute.each(&mut items, |(at, c)| {
+        let range = Slice::from(*at * extent..*at * extent + c.len_of(axis));
+        match by_rows {
+            true => serial(compute.route(), a.slice_axis(Axis(0), range), b, beta, c.view_mut()),
+            false => serial(compute.route(), a, b.slice_axis(Axis(1), range), beta, c.view_mut()),
+        }
+    });
 }
 
 fn serial<T: Real>(route: Route, a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, beta: T, mut c: ArrayViewMut2<'_, T>) {
     match route {
-        Route::Library => ndarray::linalg::general_mat_mul(T::ONE, &a, &b, beta, &mut c),
+        Route::Library => {
+            // Its AVX-512 kernel stores a −0 sum as it is when β is 0; added to a +0 it is the contract's +0.
+            if beta == T::ZERO {
+                c.fill(T::ZERO);
+            }
+            let beta = if beta == T::ZERO { T::ONE } else { beta };
+            ndarray::linalg::general_mat_mul(T::ONE, &a, &b, beta, &mut c);
+        }
         Route::Scalar => scalar(a, b, beta, c),
     }
 }

@@ -4,7 +4,10 @@ use super::math;
 
 /// A floating-point number with the functions that layers need, the same bits everywhere.
 pub trait Real:
-    ndarray::LinalgScalar
+    super::kernels::Number
+    + ndarray::LinalgScalar
+    + From<u8>
+    + From<f32>
     + PartialOrd
     + Default
     + Send
@@ -35,9 +38,7 @@ pub trait Real:
     fn softplus(self) -> Self;
     fn erf(self) -> Self;
 
-    fn is_finite(self) -> bool {
-        self.to_f64().is_finite()
-    }
+    fn is_finite(self) -> bool;
 }
 
 impl Real for f32 {
@@ -55,6 +56,10 @@ impl Real for f32 {
     #[inline(always)]
     fn mul_add(self, factor: f32, addend: f32) -> f32 {
         f32::mul_add(self, factor, addend)
+    }
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f32::is_finite(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f32 {
@@ -105,6 +110,10 @@ impl Real for f64 {
     #[inline(always)]
     fn mul_add(self, factor: f64, addend: f64) -> f64 {
         f64::mul_add(self, factor, addend)
+    }
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        f64::is_finite(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f64 {

@@ -4,10 +4,12 @@ use super::loss::{Loss, Targets};
 use super::metrics::{MetricKind, MetricValue, Tally};
 use crate::data::{Part, Scaling};
 use crate::nn::{Mode, Network};
+use crate::tensor::BatchMut;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Examples that go through the network at once. Results do not depend on it.
-pub const BATCH: usize = 1024;
+pub const BATCH: usize = 512;
 
 /// The metrics of a part of the data, by word, `loss` always among them. Panics on an empty part.
 pub fn evaluate(
@@ -17,20 +19,16 @@ pub fn evaluate(
     loss: &Loss,
     metrics: &[&MetricKind],
 ) -> BTreeMap<String, MetricValue> {
-    let mut indices: Vec<u32> = Vec::with_capacity(BATCH);
-    let gather = |range: std::ops::Range<usize>, out: &mut [f32]| {
-        indices.clear();
-        indices.extend(range.map(|at| u32::try_from(at).expect("at most 4e9 examples")));
-        part.gather(&indices, scaling, out);
-    };
+    let path = network.compute().path();
+    let gather = |range: Range<usize>, out: &mut BatchMut<'_, f32>| part.gather_range(path, range, scaling, out);
     evaluate_with(network, gather, Targets::of(&part.labels), loss, metrics)
 }
 
 /// Metrics by word, `loss` always among them, over `targets.len()` examples. `gather` writes the features of a
-/// range of examples, [examples, in] row-major and scaled. Panics when there is no example.
+/// range of examples, scaled; see [`Network::load`]. Panics when there is no example.
 pub fn evaluate_with(
     network: &mut Network<f32>,
-    gather: impl FnMut(std::ops::Range<usize>, &mut [f32]) + Send,
+    gather: impl Fn(Range<usize>, &mut BatchMut<'_, f32>) + Sync,
     targets: Targets<'_>,
     loss: &Loss,
     metrics: &[&MetricKind],
@@ -41,7 +39,7 @@ pub fn evaluate_with(
 /// [`evaluate_with`] in batches of another size, for the test that this changes nothing.
 pub fn evaluate_in_batches(
     network: &mut Network<f32>,
-    mut gather: impl FnMut(std::ops::Range<usize>, &mut [f32]) + Send,
+    gather: impl Fn(Range<usize>, &mut BatchMut<'_, f32>) + Sync,
     targets: Targets<'_>,
     loss: &Loss,
     metrics: &[&MetricKind],
@@ -51,10 +49,10 @@ pub fn evaluate_in_batches(
     assert!(examples > 0, "an empty part has no metrics: `data` refuses it");
     let mut tally = Tally::new(loss.task(), network.outputs());
     let mut row = Vec::new();
-    network.run(|network| {
+    network.run(batch, |network| {
         for start in (0..examples).step_by(batch) {
             let range = start..examples.min(start + batch);
-            gather(range.clone(), network.input_mut(range.len()));
+            network.load(range.len(), |rows, out| gather(start + rows.start..start + rows.end, out));
             network.forward_loaded(Mode::Evaluate);
             let (output, targets) = (network.output(), targets.slice(range));
             loss.add_value(network.compute(), output, targets, &mut row, &mut tally.loss);

@@ -12,7 +12,7 @@ pub use metrics::{METRICS, MetricKind, MetricValue};
 
 use crate::nn::{Mode, Network};
 use crate::optim::Optimizer;
-use crate::tensor::Real;
+use crate::tensor::{BatchMut, Real};
 use ndarray::ArrayView2;
 
 /// What a training step saw.
@@ -23,14 +23,17 @@ pub struct StepReport {
     /// What `loss` is the mean over: the examples, or their class weights. The mean over several batches
     /// is Σ loss·weight / Σ weight.
     pub weight: f64,
-    /// Global norm of the gradients before clipping; NaN when the loss is not finite, as none was computed.
-    pub gradient_norm: f64,
+    /// Global norm of the gradients before clipping, where they were kept: see [`Trainer::keep_gradients`].
+    pub gradient_norm: Option<f64>,
+    /// Whether loss, gradients and new values are all finite.
+    pub finite: bool,
 }
 
 impl StepReport {
-    /// Whether the step was taken. When it was not, the parameters are as before.
+    /// Whether the step went well. A loss that is not finite has changed nothing; gradients that are not finite
+    /// have changed nothing either where they were kept, and have spoiled the parameters where they were not.
     pub fn is_finite(&self) -> bool {
-        self.loss.is_finite() && self.gradient_norm.is_finite()
+        self.finite
     }
 }
 
@@ -38,11 +41,14 @@ impl StepReport {
 #[derive(Clone, Debug, Default)]
 pub struct Trainer<T> {
     d_output: Vec<T>,
+    /// Keep the gradients of the next steps in the parameters, for somebody who wants to see them. Otherwise
+    /// they are used up as they are made, unless they must be clipped. The same bits, a little slower.
+    pub keep_gradients: bool,
 }
 
 impl<T: Real> Trainer<T> {
     pub fn new() -> Trainer<T> {
-        Trainer { d_output: Vec::new() }
+        Trainer { d_output: Vec::new(), keep_gradients: false }
     }
 
     /// Forward, loss, backward, update, on the batch x: [batch, in] with one target each.
@@ -60,25 +66,27 @@ impl<T: Real> Trainer<T> {
         seed: u64,
         step: u64,
     ) -> StepReport {
-        network.run(|network| {
+        network.run(x.nrows(), |network| {
             network.forward(x, Mode::Train { seed, step });
             self.after_forward(network, optimizer, loss, targets, lr)
         })
     }
 
-    /// The same on the batch that has been written into [`Network::input_mut`].
+    /// The same on a batch that `fill` writes: see [`Network::load`].
     #[allow(clippy::too_many_arguments)]
     pub fn step_loaded(
         &mut self,
         network: &mut Network<T>,
         optimizer: &mut Optimizer,
         loss: &Loss,
+        fill: impl Fn(std::ops::Range<usize>, &mut BatchMut<'_, T>) + Sync,
         targets: Targets<'_>,
         lr: f64,
         seed: u64,
         step: u64,
     ) -> StepReport {
-        network.run(|network| {
+        network.run(targets.len(), |network| {
+            network.load(targets.len(), fill);
             network.forward_loaded(Mode::Train { seed, step });
             self.after_forward(network, optimizer, loss, targets, lr)
         })
@@ -94,10 +102,10 @@ impl<T: Real> Trainer<T> {
         targets: Targets<'_>,
         mode: Mode,
     ) -> f64 {
-        network.run(|network| {
+        network.run(x.nrows(), |network| {
             network.forward(x, mode);
             let mean = self.loss_and_gradient(network, loss, targets);
-            self.backward(network);
+            network.backward(self.gradient(network.output().dim()));
             mean.0
         })
     }
@@ -112,12 +120,16 @@ impl<T: Real> Trainer<T> {
     ) -> StepReport {
         let (mean, weight) = self.loss_and_gradient(network, loss, targets);
         if !mean.is_finite() {
-            return StepReport { loss: mean, weight, gradient_norm: f64::NAN };
+            return StepReport { loss: mean, weight, gradient_norm: None, finite: false };
         }
-        self.backward(network);
-        let compute = network.compute().clone();
-        let gradient_norm = optimizer.update(&mut network.parameters, lr, &compute);
-        StepReport { loss: mean, weight, gradient_norm }
+        let d = self.gradient(network.output().dim());
+        if self.keep_gradients || optimizer.clip.is_some() {
+            network.backward(d);
+            let norm = optimizer.update(network, lr);
+            return StepReport { loss: mean, weight, gradient_norm: Some(norm), finite: norm.is_finite() };
+        }
+        let finite = optimizer.backward_and_update(network, d, lr);
+        StepReport { loss: mean, weight, gradient_norm: None, finite }
     }
 
     fn loss_and_gradient(&mut self, network: &Network<T>, loss: &Loss, targets: Targets<'_>) -> (f64, f64) {
@@ -130,9 +142,8 @@ impl<T: Real> Trainer<T> {
         (sum / weight, weight)
     }
 
-    fn backward(&mut self, network: &mut Network<T>) {
-        let shape = network.output().dim();
-        let d = ArrayView2::from_shape(shape, &self.d_output[..shape.0 * shape.1]).expect("one value per output");
-        network.backward(d);
+    /// ∂L/∂output: [batch, out].
+    fn gradient(&self, shape: (usize, usize)) -> ArrayView2<'_, T> {
+        ArrayView2::from_shape(shape, &self.d_output[..shape.0 * shape.1]).expect("one value per output")
     }
 }

@@ -3,6 +3,7 @@
 
 mod gradients;
 mod optimisers;
+mod panels;
 mod products;
 mod pytorch;
 mod same_bits;

@@ -257,14 +257,14 @@ fn a_run_directory_holds_the_record_and_reads_back() {
     .expect("it runs");
     assert!(before_first_step.expect("a first step").contains("status: running"));
 
-    let loaded = record::load::run(&world, &run_folder, Compute::single()).expect("what was just written");
+    let mut loaded = record::load::run(&world, &run_folder, Compute::single()).expect("what was just written");
     assert_eq!(loaded.record.status, "finished");
     assert_eq!(loaded.record.schedule[0].text, text);
     assert_eq!(loaded.record.events.len(), 1);
     assert_eq!(loaded.record.events[0].drift, finish.events[0].drift);
     let outcome = loaded.record.result.as_ref().expect("it has ended");
     assert_eq!(outcome.weights, finish.weights);
-    assert_eq!(loaded.network.parameters.len(), 6);
+    assert_eq!(loaded.network.parameters().len(), 6);
     let accuracy = outcome.metrics.iter().find(|metric| metric.name == "val_accuracy").expect("measured");
     assert_eq!(accuracy.exact(), finish.metrics.iter().find(|m| m.name == "val_accuracy").map(|m| m.value));
     let lines = std::fs::read_to_string(run_folder.join("metrics.jsonl")).expect("metrics");

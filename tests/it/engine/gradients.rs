@@ -16,14 +16,14 @@ fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: M
     let x = Array2::from_shape_vec((BATCH, inputs), noise(3, BATCH * inputs)).expect("that many").mapv(f64::from);
     let mut network: Network<f64> = Network::new(architecture, 11, Compute::single());
     // Biases begin at 0; let them count.
-    for (at, parameter) in network.parameters.iter_mut().enumerate().filter(|(_, p)| p.value.ndim() == 1) {
+    for (at, parameter) in network.parameters().iter_mut().enumerate().filter(|(_, p)| p.value.ndim() == 1) {
         for (bias, x) in parameter.value.iter_mut().zip(noise(100 + at as u64, 64)) {
             *bias = f64::from(x) * 0.5;
         }
     }
     let mut trainer = Trainer::new();
     trainer.gradients(&mut network, loss, x.view(), targets, mode);
-    let analytic: Vec<Vec<f64>> = network.parameters.iter().map(|p| p.gradient.iter().copied().collect()).collect();
+    let analytic: Vec<Vec<f64>> = network.parameters().iter().map(|p| p.gradient.iter().copied().collect()).collect();
     let value = |network: &mut Network<f64>| {
         network.forward(x.view(), mode);
         let (sum, weight) = loss.value(&Compute::single(), network.output(), targets);
@@ -34,11 +34,11 @@ fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: M
         assert!(analytic.iter().any(|g| *g != 0.0), "a gradient of nothing but zeros tests nothing");
         for (entry, &analytic) in analytic.iter().enumerate() {
             let mut at = |offset: f64| {
-                let slot = &mut network.parameters[parameter].value.as_slice_mut().expect("row-major")[entry];
+                let slot = &mut network.parameters()[parameter].value.as_slice_mut().expect("row-major")[entry];
                 let old = *slot;
                 *slot = old + offset;
                 let value = value(&mut network);
-                network.parameters[parameter].value.as_slice_mut().expect("row-major")[entry] = old;
+                network.parameters()[parameter].value.as_slice_mut().expect("row-major")[entry] = old;
                 value
             };
             let numeric = (at(H) - at(-H)) / (2.0 * H);
@@ -160,7 +160,7 @@ fn frozen_layers_pass_gradients_on_and_keep_their_own() {
         let mut network: Network<f32> = Network::new(architecture, 11, Compute::single());
         let mode = Mode::Evaluate;
         Trainer::new().gradients(&mut network, &cross_entropy(), x.view(), Targets::Classes(&labels), mode);
-        network.parameters.iter().map(|p| p.gradient.clone()).collect::<Vec<_>>()
+        network.parameters().iter().map(|p| p.gradient.clone()).collect::<Vec<_>>()
     };
     let free = gradients(&architecture);
     architecture.layer_mut("h2").expect("it is there").frozen = true;

@@ -16,7 +16,7 @@ fn network() -> Network<f32> {
 
 /// Gradients without a pattern, of very different sizes, none 0.
 fn set_gradients(network: &mut Network<f32>, seed: u64) {
-    for (at, parameter) in network.parameters.iter_mut().enumerate() {
+    for (at, parameter) in network.parameters().iter_mut().enumerate() {
         let draws = noise(seed + at as u64, parameter.gradient.len());
         for (i, (g, x)) in parameter.gradient.iter_mut().zip(draws).enumerate() {
             *g = (x + 1.5f32.copysign(x)) * [1.0, 1e-3, 30.0][i % 3];
@@ -28,13 +28,12 @@ fn set_gradients(network: &mut Network<f32>, seed: u64) {
 fn fresh_entries_take_the_step_of_fresh_entries() {
     let mut network = network();
     let mut optimizer = Optimizer::new(ADAM, 1e-3, None);
-    let compute = Compute::single();
     for step in 0..100 {
         set_gradients(&mut network, step * 10);
-        optimizer.update(&mut network.parameters, 1e-3, &compute);
+        optimizer.update(&mut network, 1e-3);
     }
     // Row 2 and column 1 of the first weight are born now, as after a growth.
-    let at = |network: &Network<f32>| network.parameter("h1.weight").expect("it is there").value.clone();
+    let at = |network: &mut Network<f32>| network.parameter("h1.weight").expect("it is there").value.clone();
     {
         let weight = network.parameter_mut("h1.weight").expect("it is there");
         weight.births[0][2] = weight.updates;
@@ -46,10 +45,10 @@ fn fresh_entries_take_the_step_of_fresh_entries() {
     }
     // An optimiser made anew, as after resuming, knows the ages too: they live in the parameters.
     let mut optimizer = Optimizer::new(ADAM, 1e-3, None);
-    let before = at(&network);
+    let before = at(&mut network);
     set_gradients(&mut network, 5000);
-    optimizer.update(&mut network.parameters, 1e-3, &compute);
-    let moved = (at(&network) - before).mapv(f32::abs);
+    optimizer.update(&mut network, 1e-3);
+    let moved = (at(&mut network) - before).mapv(f32::abs);
     for (index, step) in moved.indexed_iter().filter(|(index, _)| index[0] == 2 || index[1] == 1) {
         // Adam's first step is the learning rate for any gradient, less ε; the weight of about 1 that it is
         // taken off rounds it by 2⁻²⁴.
@@ -63,22 +62,22 @@ fn ages_equal_to_the_count_change_nothing() {
     let run = |row: u64, column: u64| {
         let mut network = network();
         let mut optimizer = Optimizer::new(ADAM, 1e-2, None);
-        for parameter in &mut network.parameters {
+        for parameter in network.parameters() {
             parameter.updates = 4;
             for births in &mut parameter.births {
                 births.fill(2);
             }
         }
         // A row (a column) that is older than the other side's youngest does not count.
-        let weight = &mut network.parameters[0];
+        let weight = &mut network.parameters()[0];
         weight.births[0][1] = row;
         weight.births[1].fill(2);
         weight.births[1][3] = column;
         for step in 0..5 {
             set_gradients(&mut network, step);
-            optimizer.update(&mut network.parameters, 1e-2, &Compute::single());
+            optimizer.update(&mut network, 1e-2);
         }
-        network.parameters[0].value.clone()
+        network.parameters()[0].value.clone()
     };
     let uniform = run(2, 2);
     let old_row = run(0, 2);
@@ -104,16 +103,16 @@ impl Column for ndarray::ArrayD<f32> {
 fn frozen_parameters_stand_still_and_do_not_age() {
     let mut network = network();
     let mut optimizer = Optimizer::new(ADAM, 1e-3, Some(1.0));
-    network.parameters[0].frozen = true;
+    network.parameters()[0].frozen = true;
     set_gradients(&mut network, 3);
-    let before = network.parameters[0].value.clone();
+    let before = network.parameters()[0].value.clone();
     let expected: f64 =
-        network.parameters[1..].iter().flat_map(|p| p.gradient.iter()).map(|g| f64::from(*g).powi(2)).sum();
-    let norm = optimizer.update(&mut network.parameters, 1e-3, &Compute::single());
+        network.parameters()[1..].iter().flat_map(|p| p.gradient.iter()).map(|g| f64::from(*g).powi(2)).sum();
+    let norm = optimizer.update(&mut network, 1e-3);
     // The frozen gradient does not count; the sums run in another order, in f64.
     assert!((norm / expected.sqrt() - 1.0).abs() < 1e-14);
-    assert_eq!(network.parameters[0].value, before);
-    let updates: Vec<u64> = network.parameters.iter().map(|p| p.updates).collect();
+    assert_eq!(network.parameters()[0].value, before);
+    let updates: Vec<u64> = network.parameters().iter().map(|p| p.updates).collect();
     assert_eq!(updates, [0, 1, 1, 1]);
 }
 
@@ -131,8 +130,8 @@ fn what_is_not_finite_is_told_and_changes_nothing() {
         assert_eq!(network.digest(), before);
     }
     set_gradients(&mut network, 1);
-    network.parameters[3].gradient[[0]] = f32::INFINITY;
-    let norm = optimizer.update(&mut network.parameters, 1e-3, &Compute::single());
+    network.parameters()[3].gradient[[0]] = f32::INFINITY;
+    let norm = optimizer.update(&mut network, 1e-3);
     assert!(!norm.is_finite());
     assert_eq!(network.digest(), before);
 }
@@ -142,12 +141,12 @@ fn small_moments_become_zero() {
     for rule in [ADAM, Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }] {
         let mut network = network();
         let mut optimizer = Optimizer::new(rule, 1e-3, None);
-        optimizer.prepare(&mut network.parameters);
-        for slot in network.parameters.iter_mut().flat_map(|p| &mut p.slots) {
+        optimizer.prepare(&mut network);
+        for slot in network.parameters().iter_mut().flat_map(|p| &mut p.slots) {
             slot.value.fill(-1e-31);
         }
-        optimizer.update(&mut network.parameters, 1e-3, &Compute::single());
-        let slots = network.parameters.iter().flat_map(|p| &p.slots).flat_map(|slot| slot.value.iter());
+        optimizer.update(&mut network, 1e-3);
+        let slots = network.parameters().iter().flat_map(|p| &p.slots).flat_map(|slot| slot.value.iter());
         assert!(slots.into_iter().all(|m| m.to_bits() == 0), "+0 in {rule:?}");
     }
 }

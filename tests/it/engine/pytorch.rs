@@ -56,7 +56,7 @@ fn fifty_steps_as_pytorch_takes_them() {
         let activation = Activation::find(&case.activation).expect("an activation of ours");
         let architecture = plain(&fixture.widths, activation);
         let mut network: Network<f32> = Network::new(&architecture, 0, Compute::single());
-        for (pair, (weight, bias)) in network.parameters.chunks_mut(2).zip(&fixture.weights) {
+        for (pair, (weight, bias)) in network.parameters().chunks_mut(2).zip(&fixture.weights) {
             pair[0].value.as_slice_mut().expect("row-major").copy_from_slice(weight);
             pair[1].value.as_slice_mut().expect("row-major").copy_from_slice(bias);
         }

@@ -5,7 +5,7 @@ use growrun::nn::architecture::{Init, Settings};
 use growrun::nn::{Activation, Architecture, Mode, Network, Task};
 use growrun::optim::{Optimizer, Rule};
 use growrun::tensor::kernels::{self, Function, Path};
-use growrun::tensor::{Compute, Simd};
+use growrun::tensor::{BatchMut, Compute, Simd};
 use growrun::train::{Loss, METRICS, Targets, Trainer, evaluate_in_batches};
 use ndarray::ArrayView2;
 
@@ -26,7 +26,7 @@ fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss: &Lo
     let mut optimizer = Optimizer::new(rule, 0.01, clip);
     let mut trainer = Trainer::new();
     // Ages that differ by row and by column, as after a growth.
-    for parameter in &mut network.parameters {
+    for parameter in network.parameters() {
         parameter.updates = 3;
         for births in &mut parameter.births {
             for (index, birth) in births.iter_mut().enumerate() {
@@ -165,8 +165,9 @@ fn evaluation_does_not_depend_on_the_batch() {
             .into_iter()
             .map(|batch| {
                 let mut network = Network::new(&architecture, 5, Compute::single());
-                let gather = |range: std::ops::Range<usize>, out: &mut [f32]| {
-                    out.copy_from_slice(&x[range.start * INPUTS..range.end * INPUTS]);
+                let gather = |range: std::ops::Range<usize>, out: &mut BatchMut<'_, f32>| {
+                    let rows = &x[range.start * INPUTS..range.end * INPUTS];
+                    out.set(ArrayView2::from_shape((range.len(), INPUTS), rows).expect("rows"));
                 };
                 evaluate_in_batches(&mut network, gather, targets, &loss, &metrics, batch)
             })

@@ -22,7 +22,7 @@ pub fn examples(count: usize, width: usize, name: &str) -> Array2<f32> {
 pub fn network(architecture: &Architecture) -> Network<f32> {
     let mut network = Network::new(architecture, 3, Compute::single());
     let mut stream = Stream::new(3, Purpose::Data, "biases", 0);
-    for (at, parameter) in network.parameters.iter_mut().enumerate().filter(|(_, p)| p.dims.len() == 1) {
+    for (at, parameter) in network.parameters().iter_mut().enumerate().filter(|(_, p)| p.dims.len() == 1) {
         let mut draws = stream.row(at as u64);
         parameter.value.iter_mut().for_each(|b| *b = (0.2 * draws.normal()) as f32);
     }
@@ -31,8 +31,8 @@ pub fn network(architecture: &Architecture) -> Network<f32> {
 
 /// Carries a plan out on a network.
 pub fn carry_out(plan: &Plan, network: &mut Network<f32>) {
-    let concrete = grow::realise(plan, &network.parameters, Dice { seed: 3, step: 40 }).expect("it runs");
-    grow::apply(concrete, &mut network.parameters, &plan.after);
+    let concrete = grow::realise(plan, network.parameters(), Dice { seed: 3, step: 40 }).expect("it runs");
+    grow::apply(concrete, network.parameters(), &plan.after);
     network.replan(&plan.after, 0);
 }
 
@@ -137,7 +137,7 @@ fn permuting_an_axis_changes_the_function_by_rounding_only() {
     let fresh = grow::rewrite::Fresh { eps: 0.0, fan_in: 0.0 };
     let rewrite = grow::Rewrite { axis, origins, fresh, zero_moments: false };
     let concrete = grow::Concrete { edits: vec![grow::Edit::Rewrite(rewrite)], dice: Dice { seed: 0, step: 0 } };
-    grow::apply(concrete, &mut network.parameters, &net);
+    grow::apply(concrete, network.parameters(), &net);
     let after = network.forward(x.view(), Mode::Evaluate).to_owned();
     let largest = (&after - &before).iter().fold(0f32, |a, b| a.max(b.abs()));
     // Sums of 32 numbers of order 1 in another order, through one more layer.
@@ -170,8 +170,8 @@ fn narrowing_keeps_what_matters() {
     }
     // Products: 3, 2.5, 4, 2.
     carry_out(&planned(&net, "narrow", &[("target", "h1"), ("to", "2")]), &mut network);
-    assert_eq!(network.parameters[0].value, ndarray::array![[0.0, 1.0], [0.0, 2.0]].into_dyn());
-    assert_eq!(network.parameters[2].value, ndarray::array![[-3.0, -2.0], [0.0, 0.0]].into_dyn());
+    assert_eq!(network.parameters()[0].value, ndarray::array![[0.0, 1.0], [0.0, 2.0]].into_dyn());
+    assert_eq!(network.parameters()[2].value, ndarray::array![[-3.0, -2.0], [0.0, 0.0]].into_dyn());
 }
 
 #[test]
@@ -192,11 +192,11 @@ fn a_removal_between_different_widths_draws_the_reader_afresh() {
     let out = network.parameter("out.weight").expect("it is there").value.clone();
     let plan = planned(&net, "remove", &[("name", "h1"), ("accept", "change")]);
     carry_out(&plan, &mut network);
-    let names: Vec<&str> = network.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let names: Vec<&str> = network.parameters().iter().map(|parameter| parameter.name.as_str()).collect();
     assert_eq!(names, ["h2.weight", "h2.bias", "out.weight", "out.bias"]);
-    assert_eq!(network.parameters[0].value.shape(), [32, 8]);
-    assert!(network.parameters[1].value.iter().all(|&b| b == 0.0));
-    assert_eq!(network.parameters[2].value, out);
+    assert_eq!(network.parameters()[0].value.shape(), [32, 8]);
+    assert!(network.parameters()[1].value.iter().all(|&b| b == 0.0));
+    assert_eq!(network.parameters()[2].value, out);
 }
 
 #[test]
@@ -205,8 +205,8 @@ fn an_event_draws_the_same_numbers_again_and_others_at_another_step() {
     let plan = planned(&net, "widen", &[("target", "all"), ("by", "2x"), ("eps", "0.1")]);
     let grown = |step| {
         let mut network = network(&net);
-        let concrete = grow::realise(&plan, &network.parameters, Dice { seed: 3, step }).expect("it runs");
-        grow::apply(concrete, &mut network.parameters, &plan.after);
+        let concrete = grow::realise(&plan, network.parameters(), Dice { seed: 3, step }).expect("it runs");
+        grow::apply(concrete, network.parameters(), &plan.after);
         network.digest()
     };
     assert_eq!(grown(7), grown(7));

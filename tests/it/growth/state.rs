@@ -22,7 +22,7 @@ fn small() -> (Architecture, Network<f32>) {
         array![[7.0, 8.0]].into_dyn(),
         array![9.0].into_dyn(),
     ];
-    for (parameter, value) in network.parameters.iter_mut().zip(arrays) {
+    for (parameter, value) in network.parameters().iter_mut().zip(arrays) {
         parameter.slots = vec![
             Slot { kind: SlotKind::FirstMoment, value: &value * 10.0 },
             Slot { kind: SlotKind::SecondMoment, value: &value * 100.0 },
@@ -45,7 +45,7 @@ fn slots(parameter: &Parameter<f32>) -> (&ArrayD<f32>, &ArrayD<f32>) {
 fn pad_carries_state_and_ages() {
     let (net, mut network) = small();
     carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "3")]), &mut network);
-    let [h1, h1_bias, out, out_bias] = &network.parameters[..] else { panic!("four parameters") };
+    let [h1, h1_bias, out, out_bias] = &network.parameters()[..] else { panic!("four parameters") };
     assert_eq!(h1.value.slice(ndarray::s![..2, ..]), array![[1.0, 2.0], [3.0, 4.0]]);
     assert!(h1.value[[2, 0]] != 0.0 && h1.value[[2, 1]] != 0.0, "fresh rows are drawn");
     assert_eq!(slots(h1).0, &array![[10.0, 20.0], [30.0, 40.0], [0.0, 0.0]].into_dyn());
@@ -59,14 +59,14 @@ fn pad_carries_state_and_ages() {
     assert_eq!(out.births, [vec![0], vec![0, 1, 20]]);
     assert_eq!(out_bias.value, array![9.0].into_dyn());
     assert_eq!(slots(out_bias).0, &array![90.0].into_dyn());
-    assert!(network.parameters.iter().all(|parameter| parameter.updates == 20));
+    assert!(network.parameters().iter().all(|parameter| parameter.updates == 20));
 }
 
 #[test]
 fn split_transforms_gradients_dually_to_values() {
     let (net, mut network) = small();
     carry_out(&planned(&net, "widen", &[("target", "h1"), ("by", "2x"), ("method", "split")]), &mut network);
-    let [h1, _, out, _] = &network.parameters[..] else { panic!("four parameters") };
+    let [h1, _, out, _] = &network.parameters()[..] else { panic!("four parameters") };
     // Both units are copied once; the order is drawn.
     let copied: Vec<usize> = (2..4).map(|new| if h1.value[[new, 0]] == 1.0 { 0 } else { 1 }).collect();
     assert_eq!(
@@ -102,7 +102,7 @@ fn split_transforms_gradients_dually_to_values() {
 fn moments_zero_begins_anew_where_the_axis_reaches() {
     let (net, mut network) = small();
     carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "3"), ("moments", "zero")]), &mut network);
-    let [h1, _, out, out_bias] = &network.parameters[..] else { panic!("four parameters") };
+    let [h1, _, out, out_bias] = &network.parameters()[..] else { panic!("four parameters") };
     for parameter in [h1, out] {
         assert!(parameter.slots.iter().all(|slot| slot.value.iter().all(|&x| x == 0.0)));
         assert!(parameter.births.iter().flatten().all(|&birth| birth == 20));
@@ -114,7 +114,7 @@ fn moments_zero_begins_anew_where_the_axis_reaches() {
 fn a_shift_moves_the_readers_bias_and_its_moments() {
     let (net, mut network) = small();
     carry_out(&planned(&net, "insert identity", &[("after", "h1")]), &mut network);
-    let [_, _, id, id_bias, out, out_bias] = &network.parameters[..] else { panic!("six parameters") };
+    let [_, _, id, id_bias, out, out_bias] = &network.parameters()[..] else { panic!("six parameters") };
     assert_eq!(id.value, array![[1.0, 0.0], [0.0, 1.0]].into_dyn());
     assert_eq!(id_bias.value, array![1.0, 1.0].into_dyn());
     assert_eq!((id.updates, &id.births), (0, &vec![vec![0, 0], vec![0, 0]]));
@@ -133,7 +133,7 @@ fn dimensions_that_span_an_axis_twice_are_rewritten_one_by_one() {
     let (mut net, mut network) = small();
     // As in a block of one layer, whose output is tied to its input.
     let axis = net.layer("h1").expect("it is there").output.axis;
-    network.parameters[0].dims[1] = growrun::nn::Dim::Feature(axis, growrun::nn::Side::Reads);
+    network.parameters()[0].dims[1] = growrun::nn::Dim::Feature(axis, growrun::nn::Side::Reads);
     net.set_width(axis, growrun::nn::Width::exactly(3));
     let rewrite = grow::Rewrite {
         axis,
@@ -146,7 +146,7 @@ fn dimensions_that_span_an_axis_twice_are_rewritten_one_by_one() {
         zero_moments: false,
     };
     let layer = net.layer("h1").expect("it is there").clone();
-    let h1 = &mut network.parameters[0];
+    let h1 = &mut network.parameters()[0];
     rewrite.apply(h1, &layer, &net, grow::Dice { seed: 0, step: 0 });
     assert_eq!(h1.value, array![[1.0, 0.5, 1.5], [3.0, 1.0, 3.0], [3.0, 1.0, 3.0]].into_dyn());
     assert_eq!(slots(h1).0, &array![[10.0, 20.0, 20.0], [7.5, 10.0, 10.0], [22.5, 30.0, 30.0]].into_dyn());
@@ -158,8 +158,7 @@ fn step(network: &mut Network<f32>, optimizer: &mut Optimizer, at: u64, x: Array
     let output = network.forward(x, Mode::Train { seed: 5, step: at }).to_owned();
     let d = (&output - &target) / output.nrows() as f32;
     network.backward(d.view());
-    let compute = network.compute().clone();
-    optimizer.update(&mut network.parameters, 0.01, &compute);
+    optimizer.update(network, 0.01);
 }
 
 /// Whether the entries of `small` are those of the corner of `large`.
@@ -188,7 +187,8 @@ fn still_equal(rule: Rule, spoil: impl Fn(&mut Network<f32>)) -> (bool, bool) {
     for network in [&mut plain, &mut grown] {
         step(network, &mut optimizer, 5, x.view(), target.view());
     }
-    let pairs = || plain.parameters.iter().zip(&grown.parameters);
+    let (plain, grown) = (plain.parameters(), grown.parameters());
+    let pairs = || plain.iter().zip(grown.iter());
     let values = pairs().all(|(p, g)| corner_is_equal(&p.value, &g.value));
     let slots = pairs().all(|(p, g)| p.slots.iter().zip(&g.slots).all(|(p, g)| corner_is_equal(&p.value, &g.value)));
     (values, slots)
@@ -205,13 +205,13 @@ fn after_a_pad_one_more_update_is_bit_equal_on_every_old_entry() {
 fn losing_a_slot_or_an_age_is_noticed() {
     for rule in [MOMENTUM, NESTEROV, ADAM, ADAMW] {
         for slot in 0..rule.slots().len() {
-            let lose = |network: &mut Network<f32>| network.parameters[2].slots[slot].value.fill(0.0);
+            let lose = |network: &mut Network<f32>| network.parameters()[2].slots[slot].value.fill(0.0);
             assert_eq!(still_equal(rule, lose), (false, false), "{rule:?} without slot {slot}");
         }
     }
-    let forget = |network: &mut Network<f32>| network.parameters[0].births[0].fill(0);
+    let forget = |network: &mut Network<f32>| network.parameters()[0].births[0].fill(0);
     assert_eq!(still_equal(ADAM, forget), (true, true), "old entries do not look at their neighbours' ages");
-    let rejuvenate = |network: &mut Network<f32>| network.parameters[0].births[0].fill(5);
+    let rejuvenate = |network: &mut Network<f32>| network.parameters()[0].births[0].fill(5);
     assert_eq!(still_equal(ADAM, rejuvenate), (false, true));
 }
 
@@ -225,7 +225,7 @@ fn fresh_units_begin_to_learn_at_once_on_the_reading_side() {
     carry_out(&planned(&net, "widen", &[("target", "h1"), ("to", "48")]), &mut network);
     for (at, rows_learn) in [(1, false), (2, true)] {
         step(&mut network, &mut optimizer, at, x.view(), target.view());
-        let gradient = |name: &str| &network.parameter(name).expect("it is there").gradient;
+        let mut gradient = |name: &str| network.parameter(name).expect("it is there").gradient.clone();
         let columns = gradient("h2.weight").slice(ndarray::s![.., 32..]).iter().any(|&g| g != 0.0);
         let rows = gradient("h1.weight").slice(ndarray::s![32.., ..]).iter().any(|&g| g != 0.0);
         // ∂Z = δ·f(Ux+u)ᵀ at once; ∂U needs Z, which is 0 for one step.

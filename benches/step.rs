@@ -1,4 +1,4 @@
-//! Time of one training step in µs: `cargo bench --bench step -- [threads]`.
+//! Time of one training step in µs: `cargo bench --bench step -- [threads] [part of a case's name]`.
 //!
 //! Batches are in memory; the step is forward, loss, backward, global norm and update. The median of seven
 //! rounds that take turns, so that noise of the machine meets every case.
@@ -38,6 +38,7 @@ fn main() {
     let compute = Compute::new(threads, Simd::Auto, false).expect("`auto` is always there");
     let sgd = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
     let adam = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
+    let wanted = std::env::args().skip(1).find(|word| word.parse::<usize>().is_err() && !word.starts_with("--"));
     let mut cases = Vec::new();
     for (widths, batch) in [
         (&[64, 32, 32, 10][..], 32),
@@ -47,13 +48,13 @@ fn main() {
     ] {
         for (word, rule, lr) in [("sgd", sgd, 0.01), ("adam", adam, 1e-3)] {
             let shape: Vec<String> = widths.iter().map(usize::to_string).collect();
-            cases.push(Case {
-                name: format!("{}, batch {batch}, {word}", shape.join("-")),
-                network: network(widths, compute.clone()),
-                optimizer: Optimizer::new(rule, lr, None),
-                batch,
-                rounds: Vec::new(),
-            });
+            let name = format!("{}, batch {batch}, {word}", shape.join("-"));
+            if wanted.as_ref().is_some_and(|wanted| !name.contains(wanted.as_str())) {
+                continue;
+            }
+            let optimizer = Optimizer::new(rule, lr, None);
+            let network = network(widths, compute.clone());
+            cases.push(Case { name, network, optimizer, batch, rounds: Vec::new() });
         }
     }
     println!("{compute:?}");
@@ -81,6 +82,7 @@ fn main() {
     }
     for case in &mut cases {
         case.rounds.sort_by(f64::total_cmp);
-        println!("{:28} {:9.1} µs", case.name, case.rounds[case.rounds.len() / 2]);
+        let median = case.rounds[case.rounds.len() / 2];
+        println!("{:38} {median:9.1} µs (best {:9.1})", case.name, case.rounds[0]);
     }
 }

@@ -137,7 +137,7 @@ fn ended(finish: &Finish) -> (i32, Option<Diagnostic>) {
             (exit::FAILED, Some(if help.is_empty() { diagnostic } else { diagnostic.help(help) }))
         }
         Status::Diverged { step } => {
-            let message = format!("the loss or a gradient stopped being a finite number at step {step}");
+            let message = format!("the loss, a gradient or a weight stopped being a finite number at step {step}");
             let help = "use a smaller `lr`, or `clip 1` behind the optimizer";
             (exit::DIVERGED, Some(without_place("G0806", message, help)))
         }

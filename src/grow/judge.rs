@@ -80,12 +80,8 @@ impl Probe {
 }
 
 impl Reading {
-    fn of(network: &mut Network<f32>, layer: &str) -> Reading {
-        let weight = &network.parameter(&format!("{layer}.weight")).expect("a reader has a weight").value;
-        let rows = weight.shape()[0];
-        let columns = weight.len() / rows.max(1);
-        let weight = weight.to_shape((rows, columns)).expect("a weight has rows and columns").to_owned();
-        let bias = network.parameter(&format!("{layer}.bias")).map(|bias| bias.value.iter().copied().collect());
+    fn of(network: &Network<f32>, layer: &str) -> Reading {
+        let (weight, bias) = network.weights_of(layer).expect("a reader is a layer of the network");
         let input = network.layer_input(layer).expect("a reader is a layer of the network");
         let pre_activation = network.pre_activation(layer).expect("a reader is a layer of the network");
         Reading { input, weight, bias, pre_activation }

@@ -1,6 +1,8 @@
 //! The arrays of a parameter in the two forms that they have: row-major for growth and records, panels for
 //! training. They are in one form at a time, so that neither can be out of date.
 
+use super::architecture::Architecture;
+use super::layers::ParameterShape;
 use super::parameter::Parameter;
 use crate::tensor::kernels::Path;
 use crate::tensor::{Panels, Real};
@@ -34,14 +36,16 @@ impl<T: Real> Arrays<T> {
     /// Takes the arrays out of a parameter, whose own are empty from then on.
     pub fn take(path: Path, parameter: &mut Parameter<T>) -> Arrays<T> {
         let (rows, columns) = extents(parameter);
+        let empty = |array: &mut ArrayD<T>| std::mem::replace(array, ArrayD::from_elem(IxDyn(&[0]), T::ZERO));
         let pack = |array: &mut ArrayD<T>| {
-            let array = std::mem::replace(array, ArrayD::from_elem(IxDyn(&[0]), T::ZERO));
+            let array = empty(array);
             Panels::transposed(path, array.as_slice().expect("arrays are kept in row-major order"), rows, columns)
         };
         let value = pack(&mut parameter.value);
         let slots = parameter.slots.iter_mut().map(|slot| pack(&mut slot.value)).collect();
         let seen = parameter.gradient.iter().any(|g| *g != T::ZERO);
-        let gradient = Some(pack(&mut parameter.gradient)).filter(|_| seen);
+        let gradient = seen.then(|| pack(&mut parameter.gradient));
+        empty(&mut parameter.gradient);
         Arrays { value, slots, gradient }
     }
 
@@ -49,7 +53,6 @@ impl<T: Real> Arrays<T> {
     pub fn give_back(self, path: Path, parameter: &mut Parameter<T>) {
         let extents: Vec<usize> = parameter.births.iter().map(Vec::len).collect();
         let unpack = |panels: Panels<T>| {
-            debug_assert!(panels.spare_is_zero(), "spare columns hold 0");
             ArrayD::from_shape_vec(IxDyn(&extents), panels.to_transposed(path)).expect("panels of that shape")
         };
         parameter.value = unpack(self.value);
@@ -61,4 +64,24 @@ impl<T: Real> Arrays<T> {
             None => ArrayD::from_elem(IxDyn(&extents), T::ZERO),
         };
     }
+}
+
+/// Checks a parameter against its shape and brings its arrays into row-major order.
+pub(super) fn settle_shape<T: Real>(parameter: &mut Parameter<T>, shape: &ParameterShape, architecture: &Architecture) {
+    let extents = shape.extents(architecture);
+    let name = &parameter.name;
+    assert_eq!(parameter.value.shape(), extents, "`{name}` has the architecture's shape");
+    parameter.dims.clone_from(&shape.dims);
+    if parameter.gradient.shape() != extents {
+        parameter.gradient = ArrayD::from_elem(IxDyn(&extents), T::ZERO);
+    }
+    let arrays = [&mut parameter.value, &mut parameter.gradient];
+    for array in arrays.into_iter().chain(parameter.slots.iter_mut().map(|slot| &mut slot.value)) {
+        assert_eq!(array.shape(), extents, "every array of `{name}` has its shape");
+        if !array.is_standard_layout() {
+            *array = array.as_standard_layout().into_owned();
+        }
+    }
+    let ages: Vec<usize> = parameter.births.iter().map(Vec::len).collect();
+    assert_eq!(ages, extents, "`{name}` knows the age of every index");
 }

@@ -14,7 +14,7 @@
 
 use super::activation::Activation;
 use super::architecture::{Architecture, Layer};
-use super::arrays::Arrays;
+use super::arrays::{Arrays, settle_shape};
 use super::init;
 use super::layers::ParameterShape;
 use super::parameter::{Parameter, Slot, SlotKind};
@@ -22,7 +22,7 @@ use super::pass::{self, Update};
 use crate::base::Refusal;
 use crate::tensor::kernels::Function;
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Panels, Real, panels};
-use ndarray::{Array2, ArrayD, ArrayView2, IxDyn};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, IxDyn};
 use std::ops::Range;
 
 /// What a forward pass is for.
@@ -365,8 +365,9 @@ impl<T: Real> Network<T> {
     // --- passes
 
     /// Writes the next batch: `fill` gets some rows of it, by number, and where to write them. On several threads
-    /// where that pays. Then call [`Network::forward_loaded`].
+    /// where that pays. Then call [`Network::forward_loaded`]. Panics on an empty batch.
     pub fn load(&mut self, batch: usize, fill: impl Fn(Range<usize>, &mut BatchMut<'_, T>) + Sync) {
+        assert!(batch > 0, "a batch has at least one example");
         if batch > self.batch_max {
             self.plan_batch(batch);
         }
@@ -428,7 +429,7 @@ impl<T: Real> Network<T> {
         }
     }
 
-    /// The same, and each gradient is used up by `update` as soon as it is made, kept by nobody. Tells whether
+    /// What [`Network::backward`] does, but each gradient is used up by `update` as soon as it is made, kept by nobody. Tells whether
     /// every new value is finite.
     pub fn backward_and_update(&mut self, d_output: ArrayView2<'_, T>, update: &dyn Update<T>) -> bool {
         for (_, held) in self.learned() {
@@ -478,6 +479,18 @@ impl<T: Real> Network<T> {
         pass::gradients(&compute, &mut self.layers, Batch::new(&self.x, batch), lowest, keep, update)
     }
 
+    /// Weight [out, in] and bias [out] of a layer, copied from the form that they are in: after a pass this costs
+    /// nothing for the other layers.
+    pub fn weights_of(&self, layer: &str) -> Option<(Array2<T>, Option<Array1<T>>)> {
+        let layer = self.layers.iter().find(|l| l.name == layer)?;
+        let copy = |held: &Held<T>| match self.packed {
+            true => held.arrays.value.to_transposed(self.compute.path()),
+            false => self.parameters[held.parameter].value.iter().copied().collect(),
+        };
+        let weight = Array2::from_shape_vec((layer.outputs, layer.inputs), copy(&layer.weight)).expect("its shape");
+        Some((weight, layer.bias.as_ref().map(|bias| copy(bias).into())))
+    }
+
     /// z = x·Wᵀ + b of a layer in the last forward pass: [batch, out].
     pub fn pre_activation(&self, layer: &str) -> Option<Array2<T>> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;
@@ -517,7 +530,7 @@ fn buffer<T: Real>(columns: usize, rows: usize) -> Vec<Line<T>> {
 }
 
 impl Network<f32> {
-    /// Digest of all parameters: names, shapes and values. `None` when one holds a NaN.
+    /// Digest of all parameters: names, shapes and values. `None` when one is not finite.
     pub fn digest(&mut self) -> Option<String> {
         super::parameter::digest(self.parameters())
     }
@@ -545,26 +558,6 @@ pub fn fresh_parameter<T: Real>(
         updates: 0,
         births: extents.iter().map(|&extent| vec![0; extent]).collect(),
     }
-}
-
-/// Checks a parameter against its shape and brings its arrays into row-major order.
-fn settle_shape<T: Real>(parameter: &mut Parameter<T>, shape: &ParameterShape, architecture: &Architecture) {
-    let extents = shape.extents(architecture);
-    let name = &parameter.name;
-    assert_eq!(parameter.value.shape(), extents, "`{name}` has the architecture's shape");
-    parameter.dims.clone_from(&shape.dims);
-    if parameter.gradient.shape() != extents {
-        parameter.gradient = ArrayD::from_elem(IxDyn(&extents), T::ZERO);
-    }
-    let arrays = [&mut parameter.value, &mut parameter.gradient];
-    for array in arrays.into_iter().chain(parameter.slots.iter_mut().map(|slot| &mut slot.value)) {
-        assert_eq!(array.shape(), extents, "every array of `{name}` has its shape");
-        if !array.is_standard_layout() {
-            *array = array.as_standard_layout().into_owned();
-        }
-    }
-    let ages: Vec<usize> = parameter.births.iter().map(Vec::len).collect();
-    assert_eq!(ages, extents, "`{name}` knows the age of every index");
 }
 
 /// Values that an axis carries per example.

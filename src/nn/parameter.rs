@@ -29,7 +29,7 @@ pub struct Parameter<T> {
     /// What each dimension of `value` spans.
     pub dims: Vec<Dim>,
     pub value: ArrayD<T>,
-    /// ∂L/∂value of the last batch, of the value's shape.
+    /// ∂L/∂value of the last batch, of the value's shape; 0 where the step has used it up without keeping it.
     pub gradient: ArrayD<T>,
     pub slots: Vec<Slot<T>>,
     /// A frozen parameter is not updated, and its age stands still.
@@ -57,11 +57,12 @@ impl<T> Parameter<T> {
     }
 }
 
-/// Digest of the values of some parameters in their order; `None` when one holds a NaN, which has none.
+/// Digest of the values of some parameters in their order; `None` when one is not finite: such weights are never
+/// saved as a result.
 pub fn digest(parameters: &[Parameter<f32>]) -> Option<String> {
     let mut digest = crate::base::digest::Tensors::default();
     for parameter in parameters {
-        if parameter.value.iter().any(|value| value.is_nan()) {
+        if parameter.value.iter().any(|value| !value.is_finite()) {
             return None;
         }
         // Logical order: `iter` walks rows whatever the strides are.

@@ -16,8 +16,10 @@ use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Pieces of one phase: on the stack, so that a step allocates nothing.
-type Pieces<P> = SmallVec<[P; 64]>;
+/// Pieces of one phase: on the stack, so that a step allocates nothing. Enough for four layers of 1,000 units;
+/// a larger network keeps its list on the heap, which a step of that size does not notice.
+type Pieces<P> = SmallVec<[P; MOST_PIECES]>;
+const MOST_PIECES: usize = 128;
 
 /// Changes parameters where their gradients are at hand: what an optimiser gives the backward pass.
 pub trait Update<T>: Sync {
@@ -50,6 +52,17 @@ fn pieces(compute: &Compute, extent: usize, longest: usize) -> usize {
     extent.div_ceil(longest).next_multiple_of(threads).min(extent.max(1))
 }
 
+/// Pieces for every thread in a phase: enough that one whose core is busy with something else can be helped.
+const PIECES_PER_THREAD: usize = 4;
+
+/// Groups of at least two panels that some rows are cut into, `rows` pieces of them being there already.
+fn groups(compute: &Compute, count: usize, rows: usize) -> usize {
+    if compute.sharing() == 1 {
+        return 1;
+    }
+    (PIECES_PER_THREAD * compute.sharing()).div_ceil(rows.max(1)).min(count.div_ceil(2)).max(1)
+}
+
 /// Cuts the rows of a batch and fills them.
 pub(super) fn load<T: Real>(
     compute: &Compute,
@@ -72,7 +85,9 @@ pub(super) fn load<T: Real>(
 // --- forward
 
 struct Forward<'a, T> {
+    /// First example, and first panel of output units.
     first: usize,
+    panel: usize,
     z: BatchMut<'a, T>,
     y: BatchMut<'a, T>,
     mask: BatchMut<'a, T>,
@@ -87,6 +102,7 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
     let Dense { weight, bias, z, y, mask, name, function, dropout, inputs, plain, .. } = layer;
     let whole = Forward {
         first: 0,
+        panel: 0,
         z: BatchMut::new(&mut z[..size], count, rows),
         y: BatchMut::new(if *plain { &mut [] } else { &mut y[..size] }, count, rows),
         mask: BatchMut::new(if drops { &mut mask[..size] } else { &mut [] }, count, rows),
@@ -96,14 +112,15 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
     let bias = bias.as_ref().map(|bias| bias.arrays.value.lines());
     let work = |piece: &mut Forward<'_, T>| {
         let a = Left::Rows { lines: x.lines, stride: x.stride, first: piece.first };
+        let (count, first) = (piece.z.panels(), piece.panel);
         let mut panel = 0;
         while panel < count {
             let rows = 0..piece.z.rows();
-            let done = multiply(path, a, inputs, |panel| weight.panel(panel), &mut piece.z, panel, rows);
+            let done = multiply(path, a, inputs, |panel| weight.panel(first + panel), &mut piece.z, panel, rows);
             for panel in panel..panel + done {
                 let z = piece.z.panel(panel);
                 if let Some(bias) = bias {
-                    kernels::add_bias(path, &bias[panel], z);
+                    kernels::add_bias(path, &bias[first + panel], z);
                 }
                 if !*plain {
                     kernels::activate(path, function, flat(z), flat_mut(piece.y.panel(panel)));
@@ -119,17 +136,36 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
         }
     };
     let number = pieces(compute, rows, rows_at_once(inputs));
+    let groups = groups(compute, count, number);
     let mut items: Pieces<Forward<'_, T>> = SmallVec::new();
     let mut rest = whole;
     for at in 0..number {
         let height = (rows - rest.first).div_ceil(number - at);
-        let (z, z_rest) = rest.z.split_rows(height);
-        let (y, y_rest) = rest.y.split_rows(height);
-        let (mask, mask_rest) = rest.mask.split_rows(height);
-        items.push(Forward { first: rest.first, z, y, mask });
-        rest = Forward { first: rest.first + height, z: z_rest, y: y_rest, mask: mask_rest };
+        let (mut band, others) = rest.split_rows(height);
+        for group in 0..groups {
+            let width = (count - band.panel).div_ceil(groups - group);
+            let (piece, others) = band.split_panels(width);
+            items.push(piece);
+            band = others;
+        }
+        rest = others;
     }
     compute.each(&mut items, work);
+}
+
+impl<'a, T: Real> Forward<'a, T> {
+    fn split_rows(self, height: usize) -> (Forward<'a, T>, Forward<'a, T>) {
+        let Forward { first, panel, z, y, mask } = self;
+        let ((z, z2), (y, y2), (mask, mask2)) = (z.split_rows(height), y.split_rows(height), mask.split_rows(height));
+        (Forward { first, panel, z, y, mask }, Forward { first: first + height, panel, z: z2, y: y2, mask: mask2 })
+    }
+
+    fn split_panels(self, width: usize) -> (Forward<'a, T>, Forward<'a, T>) {
+        let Forward { first, panel, z, y, mask } = self;
+        let ((z, z2), (y, y2), (mask, mask2)) =
+            (z.split_panels(width), y.split_panels(width), mask.split_panels(width));
+        (Forward { first, panel, z, y, mask }, Forward { first, panel: panel + width, z: z2, y: y2, mask: mask2 })
+    }
 }
 
 /// C ← A·B for some rows of one panel of C, or of two where the machine takes two at once. Tells how many.
@@ -157,7 +193,7 @@ fn multiply<'b, T: Real>(
 fn draw_mask<T: Real>(piece: &mut Forward<'_, T>, p: f64, stream: &mut Stream) {
     let kept = T::from_f64(1.0 / (1.0 - p));
     for row in 0..piece.mask.rows() {
-        let mut draws = stream.row((piece.first + row) as u64);
+        let mut draws = stream.row_from((piece.first + row) as u64, (piece.panel * LANES) as u64);
         for panel in 0..piece.mask.panels() {
             for mask in &mut piece.mask.line(panel, row).0 {
                 *mask = if draws.uniform() < p { T::ZERO } else { kept };
@@ -257,7 +293,7 @@ pub(super) fn pass_down<T: Real>(
             }
         }
     };
-    let number = pieces(compute, count, count);
+    let number = groups(compute, count, 1);
     let mut items: Pieces<Below<'_, T>> = SmallVec::new();
     let mut rest =
         Below { first: 0, d: BatchMut::new(&mut buffer, count, rows), turned: &mut turned[..count * outputs] };
@@ -311,6 +347,13 @@ impl<'a, T: Real> Target<'a, T> {
         Target { value: cut(&mut self.value), slots: [cut(s0), cut(s1)], gradient: cut(&mut self.gradient) }
     }
 
+    /// Asks for what an update of some rows will read.
+    fn prefetch(&self, range: &Range<usize>) {
+        for lines in [&*self.value, &*self.slots[0], &*self.slots[1]] {
+            kernels::prefetch(lines.get(range.clone()).unwrap_or_default());
+        }
+    }
+
     /// Where the gradient of some rows goes: to where it stays, or to scratch.
     fn gradient<'s>(&'s mut self, range: &Range<usize>, scratch: &'s mut [Line<T>]) -> &'s mut [Line<T>] {
         if self.gradient.is_empty() { &mut scratch[..range.len()] } else { &mut self.gradient[range.clone()] }
@@ -346,7 +389,8 @@ enum Gradient<'a, T> {
     Bias { parameter: usize, d: Batch<'a, T>, target: Target<'a, T> },
 }
 
-/// Rows of a weight between product and update: they must still be in the first cache.
+/// Rows of a weight between product and update: enough that a block of ∂L/∂z stays in the first cache for many of
+/// them, few enough that their gradient stays there, too.
 const CHUNK: usize = 64;
 
 impl<T: Real> Gradient<'_, T> {
@@ -358,12 +402,14 @@ impl<T: Real> Gradient<'_, T> {
                 let target = target.as_mut().expect("a piece has at least one panel");
                 let rows = target.value.len();
                 let k = d.rows;
-                // As many input units as leave their examples in the first cache.
-                let at_once = (4096 / k.max(1) / LANES * LANES).clamp(LANES, CHUNK);
                 let mut scratch = [[Line::<T>::ZERO; CHUNK]; 2];
                 let [scratch0, scratch1] = &mut scratch;
-                for start in (0..rows).step_by(at_once) {
-                    let range = start..rows.min(start + at_once);
+                for start in (0..rows).step_by(CHUNK) {
+                    let range = start..rows.min(start + CHUNK);
+                    if update.is_some() {
+                        // They come from the third cache or from memory while the product is computed.
+                        [Some(&*target), second.as_ref()].into_iter().flatten().for_each(|t| t.prefetch(&range));
+                    }
                     let a = Left::Columns { lines: x.lines, stride: x.stride, first: *first + start };
                     let g = target.gradient(&range, scratch0);
                     match second {
@@ -401,23 +447,19 @@ impl<T: Real> Gradient<'_, T> {
     }
 }
 
-/// Pieces of a layer's gradients.
+/// Pieces of a layer's gradients, none of more than `longest` multiply-adds an example where rows can be cut.
 fn cut_gradients<'a, T: Real>(
-    compute: &Compute,
     weight: &'a mut Held<T>,
     bias: Option<&'a mut Held<T>>,
     x: Batch<'a, T>,
     d: Batch<'a, T>,
     keep: bool,
+    longest: usize,
     items: &mut Pieces<Gradient<'a, T>>,
 ) {
     if !weight.frozen {
         let (rows, count) = (weight.arrays.value.rows(), panels::panels(weight.arrays.value.columns()));
-        // Few panels: cut the rows too, so that there is something for every thread.
-        let groups = count.div_ceil(2);
-        let cuts = (2 * compute.sharing()).div_ceil(groups.max(1));
-        let cuts = if compute.sharing() == 1 { 1 } else { cuts };
-        let height = rows.div_ceil(cuts).next_multiple_of(LANES);
+        let height = (longest / (2 * LANES)).min(rows).max(1).next_multiple_of(LANES);
         let mut rest = Target::whole(&mut weight.arrays, keep);
         for panel in (0..count).step_by(2) {
             let mut first_panel = rest.take(rows);
@@ -443,13 +485,16 @@ pub(super) fn gradients<T: Real>(
     keep: bool,
     update: Option<&dyn Update<T>>,
 ) -> bool {
+    let threads = compute.sharing();
+    let all: usize = layers[lowest..].iter().map(|layer| layer.inputs * layer.outputs).sum();
+    let longest = if threads == 1 { usize::MAX } else { all.div_ceil(2 * PIECES_PER_THREAD * threads) };
     let mut items: Pieces<Gradient<'_, T>> = SmallVec::new();
     let mut x = x;
     for (at, layer) in layers.iter_mut().enumerate() {
         let rows = x.rows;
         let Dense { weight, bias, z, y, d, plain, .. } = layer;
         if at >= lowest {
-            cut_gradients(compute, weight, bias.as_mut(), x, Batch::new(d, rows), keep, &mut items);
+            cut_gradients(weight, bias.as_mut(), x, Batch::new(d, rows), keep, longest, &mut items);
         }
         x = Batch::new(if *plain { z } else { y }, rows);
     }

@@ -130,12 +130,12 @@ impl Optimizer {
     }
 
     /// One step with the learning rate `lr` on the gradients of [`Network::backward`], clipped. Returns their norm
-    /// before clipping; when it is not finite, nothing is changed.
-    pub fn update<T: Real>(&mut self, network: &mut Network<T>, lr: f64) -> f64 {
+    /// before clipping (when it is not finite, nothing is changed), and whether every new value is finite.
+    pub fn update<T: Real>(&mut self, network: &mut Network<T>, lr: f64) -> (f64, bool) {
         self.prepare(network);
         let norm = self.gradient_norm(network);
         if !norm.is_finite() {
-            return norm;
+            return (norm, false);
         }
         let scale = match self.clip {
             // PyTorch's coefficient.
@@ -144,8 +144,8 @@ impl Optimizer {
         };
         network.count_update();
         let step = self.step(network.compute().path(), network.marks(), lr, scale);
-        network.update(&step);
-        norm
+        let finite = network.update(&step);
+        (norm, finite)
     }
 
     /// What this step does to every entry. `parameters` count it already.

@@ -73,7 +73,8 @@ impl<'w> Recorder<'w> {
             }
             Event::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
             Event::Finished(finish, parameters) => {
-                if finish.weights.is_some() {
+                // Weights that diverged are no result.
+                if finish.weights.is_some() && !matches!(finish.status, Status::Diverged { .. }) {
                     let note = format!("{} · {}", self.record.schedule_digest, self.record.name);
                     self.world.write(&self.folder.join("final.safetensors"), &weights::values(parameters, &note))?;
                 }
@@ -166,7 +167,9 @@ impl<'w> Recorder<'w> {
         self.record.status = finish.status.word().into();
         self.record.reason = match &finish.status {
             Status::Failed(why) => Some(format!("{}: {}", why.code, why.message)),
-            Status::Diverged { step } => Some(format!("the loss or a gradient was not finite at step {step}")),
+            Status::Diverged { step } => {
+                Some(format!("the loss, a gradient or a weight was not finite at step {step}"))
+            }
             Status::Interrupted { signal } => Some(format!("signal {signal}")),
             Status::Finished | Status::Stopped => None,
         };

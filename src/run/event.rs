@@ -148,7 +148,7 @@ pub enum Status {
     Stopped,
     /// An assertion or a promise was broken, or an action could not be carried out: what and why.
     Failed(Assertion),
-    /// The loss or a gradient was not finite at this step.
+    /// The loss, a gradient or a weight was not finite at this step.
     Diverged {
         step: u64,
     },

@@ -80,10 +80,11 @@ impl Run<'_> {
         crate::grow::apply(concrete, self.network.parameters(), &plan.after);
         self.architecture = plan.after.clone();
         self.replan();
+        // Here, where the parameters are in the form that a digest reads: the probe packs them.
+        let weights = crate::nn::parameter::digest(self.network.parameters());
         let measured = probe.after(&mut self.network, view, &plan);
         let probed = 2 * (x.len() / width) as u64;
         self.flops = self.flops.saturating_add(probed.saturating_mul(self.forward_flops));
-        let weights = crate::nn::parameter::digest(self.network.parameters());
         Ok(Growth {
             step: self.step,
             epoch: self.epoch(),
@@ -99,7 +100,7 @@ impl Run<'_> {
             parameters_before,
             parameters_after: self.parameters(),
             shape: self.architecture.to_string(),
-            weights: weights.unwrap_or_else(|| "nan".into()),
+            weights: weights.unwrap_or_else(|| "not finite".into()),
             seconds: self.world.seconds() - began,
             shock: None,
             gradient_fresh: None,

@@ -6,7 +6,7 @@
 //!   multiply-adds from 0, and block sums are added in order ([`product()`]);
 //! - sums over the batch use the same blocks ([`kernels::sum_rows`]); sums across features use 16 virtual
 //!   lanes and a fixed tree ([`kernels::softmax`]); scalars are f64 in index order;
-//! - threads split rows and columns, never a sum; SIMD paths are the same source compiled twice, which is
+//! - threads split rows and columns, never a sum; SIMD paths do the same operations in the same order, which is
 //!   safe because Rust never contracts `a * b + c` and `mul_add`, `sqrt` and `/` are exactly specified;
 //! - `exp`, `tanh` and the like are our own polynomials for f32 ([`math`]) and a pinned `libm` for f64.
 //!

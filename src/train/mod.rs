@@ -53,7 +53,7 @@ impl<T: Real> Trainer<T> {
 
     /// Forward, loss, backward, update, on the batch x: [batch, in] with one target each.
     /// `step` is the number of steps taken before; with `seed` it names the dropout masks.
-    /// A loss or gradient that is not finite changes no parameter and is told in the report.
+    /// What is not finite is told in the report; see [`StepReport::is_finite`] for what it has changed.
     #[allow(clippy::too_many_arguments)]
     pub fn step(
         &mut self,
@@ -125,8 +125,8 @@ impl<T: Real> Trainer<T> {
         let d = self.gradient(network.output().dim());
         if self.keep_gradients || optimizer.clip.is_some() {
             network.backward(d);
-            let norm = optimizer.update(network, lr);
-            return StepReport { loss: mean, weight, gradient_norm: Some(norm), finite: norm.is_finite() };
+            let (norm, finite) = optimizer.update(network, lr);
+            return StepReport { loss: mean, weight, gradient_norm: Some(norm), finite };
         }
         let finite = optimizer.backward_and_update(network, d, lr);
         StepReport { loss: mean, weight, gradient_norm: None, finite }

@@ -1,6 +1,8 @@
 //! The engine against what it must equal: written-down contracts, finite differences, PyTorch, and itself on
 //! other threads and SIMD paths.
 
+mod activations;
+mod allocations;
 mod gradients;
 mod optimisers;
 mod panels;

@@ -1,7 +1,7 @@
 //! Growth: what operators plan, what they promise and keep, what they do to the optimiser's state.
 
 mod plans;
-mod promises;
+pub mod promises;
 mod sequences;
 mod state;
 

@@ -4,6 +4,23 @@
 use crate::tensor::{BLOCK, LANES, Line, Real};
 
 /// The activations as functions of one number. `nn::Activation` names them; this floor does not know it.
+///
+/// Largest error in f32 against the same formula in f64, over two million numbers from −30 to 30, in units in the
+/// last place of the result (gelu and all slopes: of the result or 1, whichever is larger):
+///
+/// | | φ | φ′ |
+/// |---|---|---|
+/// | relu, linear | 0 | 0 |
+/// | leaky_relu | 1 | 1 |
+/// | gelu | 2 | 2 |
+/// | silu | 3 | 9 |
+/// | tanh | 2 | 2 |
+/// | sigmoid | 3 | 1 |
+/// | softplus | 2 | 1 |
+/// | elu | 1 | 1 |
+/// | selu | 2 | 2 |
+///
+/// Softmax: 10, from the rounding of z − max z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Function {
     Relu,

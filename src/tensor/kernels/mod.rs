@@ -1,9 +1,10 @@
-//! Elementwise work, compiled once per instruction set from one source.
+//! The work on numbers, once per instruction set, chosen at run time by a [`Path`].
 //!
-//! Without the `fma` feature at compile time `mul_add` is a call into the C library, some thirty times slower
-//! than the instruction. So each kernel here has its body inlined into clones for AVX-512 and for AVX2 with
-//! FMA, chosen at run time; the body itself is the naive twin and the portable path. All three give the same
-//! bits, because the body fixes every operation and its order (`tests/it/engine.rs` compares them).
+//! Elementwise work is written once, with `kernel!`. Without the `fma` feature at compile time `mul_add` is a call
+//! into the C library, some thirty times slower than the instruction; so the body is inlined into clones for
+//! AVX-512 and for AVX2 with FMA, and is itself the naive twin and the portable path. The matrix product
+//! ([`tile`]) and the transposition are written in intrinsics, each beside a scalar twin. All paths give the
+//! same bits, because every operation and its order are fixed (`tests/it/engine/{panels,same_bits}.rs`).
 #![allow(unsafe_code)]
 
 use super::compute::Simd;
@@ -125,6 +126,18 @@ pub trait Number: tile::Tiles + transpose::Turn {}
 
 impl Number for f32 {}
 impl Number for f64 {}
+
+/// Asks the machine to bring lines into its caches. Changes nothing.
+pub fn prefetch<T>(lines: &[Line<T>]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in lines {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and traps on no address; every x86-64 has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = lines;
+}
 
 /// Lines as the numbers in them.
 pub fn flat<T: Number>(lines: &[Line<T>]) -> &[T] {

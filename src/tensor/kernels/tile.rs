@@ -25,14 +25,19 @@ impl<T> Left<'_, T> {
         if m == 0 || k == 0 {
             return;
         }
+        // The last line of the last panel that is read. What does not fit a usize is in no slice.
         let (held, reached) = match *self {
-            Left::Rows { lines, stride, first } => (lines.len(), (k - 1) / LANES * stride + first + m),
+            Left::Rows { lines, stride, first } => {
+                let last = ((k - 1) / LANES).checked_mul(stride);
+                (lines.len(), first.checked_add(m).and_then(|rows| last?.checked_add(rows)))
+            }
             Left::Columns { lines, stride, first } => {
                 assert!(first.is_multiple_of(LANES), "columns are shared out by whole panels");
-                (lines.len(), (first + m - 1) / LANES * stride + k)
+                let last = first.checked_add(m - 1).and_then(|column| (column / LANES).checked_mul(stride));
+                (lines.len(), last.and_then(|last| last.checked_add(k)))
             }
         };
-        assert!(reached <= held, "A needs {reached} lines and has {held}");
+        assert!(reached.is_some_and(|reached| reached <= held), "A needs {reached:?} lines and has {held}");
     }
 }
 
@@ -40,7 +45,8 @@ impl<T> Left<'_, T> {
 pub fn product_of_one<T: Real>(path: Path, a: Left<'_, T>, k: usize, b: &[Line<T>], c: &mut [Line<T>]) {
     assert!(b.len() >= k, "B has k rows");
     a.check(c.len(), k);
-    T::tiles(path, a, k, [b], [c]);
+    // SAFETY: A, B and C have just been compared with `m` and `k`.
+    unsafe { T::tiles(path, a, k, [b], [c]) };
 }
 
 /// C ← A·B for two panels, which AVX-512 takes at once. Shapes as in [`product_of_one`], for both.
@@ -48,22 +54,39 @@ pub fn product_of_two<T: Real>(path: Path, a: Left<'_, T>, k: usize, b: [&[Line<
     assert!(b.iter().all(|b| b.len() >= k), "B has k rows");
     assert_eq!(c[0].len(), c[1].len(), "both panels of C have the same rows");
     a.check(c[0].len(), k);
-    if path.takes_two_panels() {
-        T::tiles(path, a, k, b, c);
-    } else {
-        let [c0, c1] = c;
-        T::tiles(path, a, k, [b[0]], [c0]);
-        T::tiles(path, a, k, [b[1]], [c1]);
+    // SAFETY: A, B and both panels of C have just been compared with `m` and `k`.
+    unsafe {
+        if path.takes_two_panels() {
+            T::tiles(path, a, k, b, c);
+        } else {
+            let [c0, c1] = c;
+            T::tiles(path, a, k, [b[0]], [c0]);
+            T::tiles(path, a, k, [b[1]], [c1]);
+        }
     }
 }
 
-/// Who multiplies numbers of a type. The callers above have checked every shape.
+/// Who multiplies numbers of a type.
 pub trait Tiles: Sized {
-    fn tiles<const V: usize>(path: Path, a: Left<'_, Self>, k: usize, b: [&[Line<Self>]; V], c: [&mut [Line<Self>]; V]);
+    /// # Safety
+    /// A holds `m` rows and `k` columns ([`Left::check`]), every panel of B `k` lines, every panel of C `m` lines.
+    unsafe fn tiles<const V: usize>(
+        path: Path,
+        a: Left<'_, Self>,
+        k: usize,
+        b: [&[Line<Self>]; V],
+        c: [&mut [Line<Self>]; V],
+    );
 }
 
 impl Tiles for f64 {
-    fn tiles<const V: usize>(path: Path, a: Left<'_, f64>, k: usize, b: [&[Line<f64>]; V], c: [&mut [Line<f64>]; V]) {
+    unsafe fn tiles<const V: usize>(
+        path: Path,
+        a: Left<'_, f64>,
+        k: usize,
+        b: [&[Line<f64>]; V],
+        c: [&mut [Line<f64>]; V],
+    ) {
         for (b, c) in b.into_iter().zip(c) {
             scalar(path, a, k, b, c);
         }
@@ -71,10 +94,16 @@ impl Tiles for f64 {
 }
 
 impl Tiles for f32 {
-    fn tiles<const V: usize>(path: Path, a: Left<'_, f32>, k: usize, b: [&[Line<f32>]; V], c: [&mut [Line<f32>]; V]) {
+    unsafe fn tiles<const V: usize>(
+        path: Path,
+        a: Left<'_, f32>,
+        k: usize,
+        b: [&[Line<f32>]; V],
+        c: [&mut [Line<f32>]; V],
+    ) {
         match path.instructions {
-            // SAFETY: only `Path::detect` makes a `Path`, and it has found these features; `Left::check` and the
-            // assertions of the callers are what the tiles ask for.
+            // SAFETY: only `Path::detect` makes a `Path`, and it has found these features; the caller has promised
+            // the rest.
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx512 => unsafe { x86::avx512(a, k, b, c) },
             // SAFETY: as above.

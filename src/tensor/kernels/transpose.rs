@@ -34,6 +34,8 @@ pub fn turn_panel<T: Real>(path: Path, lines: &[Line<T>], stride: usize, first: 
     let rows = LANES.min(stride - first);
     for (panel, out) in out.chunks_mut(LANES).enumerate() {
         let block = &lines[panel * stride + first..][..rows];
+        // The block after the next: another page, which the machine does not foresee.
+        super::prefetch(lines.get((panel + 2) * stride + first..).map_or(&[], |lines| &lines[..rows.min(lines.len())]));
         match (<&[_; LANES]>::try_from(block), <&mut [_; LANES]>::try_from(&mut *out)) {
             (Ok(block), Ok(out)) => T::turn(path, block, out),
             _ => {

@@ -108,7 +108,7 @@ fn frozen_parameters_stand_still_and_do_not_age() {
     let before = network.parameters()[0].value.clone();
     let expected: f64 =
         network.parameters()[1..].iter().flat_map(|p| p.gradient.iter()).map(|g| f64::from(*g).powi(2)).sum();
-    let norm = optimizer.update(&mut network, 1e-3);
+    let (norm, _) = optimizer.update(&mut network, 1e-3);
     // The frozen gradient does not count; the sums run in another order, in f64.
     assert!((norm / expected.sqrt() - 1.0).abs() < 1e-14);
     assert_eq!(network.parameters()[0].value, before);
@@ -131,9 +131,48 @@ fn what_is_not_finite_is_told_and_changes_nothing() {
     }
     set_gradients(&mut network, 1);
     network.parameters()[3].gradient[[0]] = f32::INFINITY;
-    let norm = optimizer.update(&mut network, 1e-3);
-    assert!(!norm.is_finite());
+    let (norm, finite) = optimizer.update(&mut network, 1e-3);
+    assert!(!norm.is_finite() && !finite);
     assert_eq!(network.digest(), before);
+}
+
+#[test]
+fn a_gradient_that_overflows_is_told_whether_it_is_kept_or_used_up() {
+    // Outputs of about 1e16, so a finite loss in f64; ∂L/∂z of the first layer is about 1e55.
+    let architecture = super::network_of(&[5, 7, 9, 1], growrun::nn::Task::Regression, |_, _| growrun::nn::Settings {
+        activation: Activation::Linear,
+        ..Default::default()
+    });
+    for keep in [false, true] {
+        let mut network: Network<f32> = Network::new(&architecture, 1, Compute::single());
+        for (parameter, value) in network.parameters().iter_mut().step_by(2).zip([1e-25, 1e20, 1e20]) {
+            parameter.value.fill(value);
+        }
+        let mut trainer = Trainer::new();
+        trainer.keep_gradients = keep;
+        let mut optimizer = Optimizer::new(ADAM, 1e-3, None);
+        let targets = Targets::Numbers { values: &[0.0], width: 1 };
+        let x = Array2::ones((1, 5));
+        let before = network.digest().expect("finite weights");
+        let report = trainer.step(&mut network, &mut optimizer, &Loss::Mse, x.view(), targets, 1e-3, 0, 0);
+        assert!(report.loss.is_finite() && !report.is_finite(), "{report:?}");
+        // Kept, it has changed nothing; used up, it has spoiled weights that nobody will save.
+        assert_eq!(network.digest(), keep.then_some(before));
+    }
+}
+
+#[test]
+fn a_step_that_overflows_is_told_with_clipping_too() {
+    let mut network = network();
+    let mut optimizer =
+        Optimizer::new(Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 }, 1e38, Some(1.0));
+    set_gradients(&mut network, 1);
+    let weight = &mut network.parameters()[0].value;
+    weight.fill(f32::MAX);
+    network.parameters()[0].gradient.fill(-1e3);
+    let (norm, finite) = optimizer.update(&mut network, 1e38);
+    assert!(norm.is_finite() && !finite);
+    assert_eq!(network.digest(), None);
 }
 
 #[test]

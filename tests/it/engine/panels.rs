@@ -108,17 +108,30 @@ fn the_tiles_keep_the_contract() {
 }
 
 #[test]
-#[should_panic(expected = "A needs")]
-fn an_operand_that_is_too_small_is_refused_before_it_is_read() {
+fn operands_that_are_too_small_are_refused_before_they_are_read() {
     let lines = vec![Line([1.0f32; 16]); 10];
-    let a = Left::Rows { lines: &lines, stride: 10, first: 0 };
-    product_of_one(
-        Path::detect(Simd::Auto).expect("`auto` is there"),
-        a,
-        17,
-        &[Line([0.0; 16]); 17],
-        &mut lines.clone(),
-    );
+    let path = Path::detect(Simd::Auto).expect("`auto` is there");
+    let rows = |stride, first| Left::Rows { lines: &lines, stride, first };
+    let columns = |stride, first| Left::Columns { lines: &lines, stride, first };
+    let far = usize::MAX;
+    // A, k, lines of B, rows of C. The last four would wrap around to something small.
+    let cases = [
+        (rows(10, 0), 17, 17, 10),
+        (rows(10, 5), 16, 16, 6),
+        (rows(10, 0), 16, 15, 10),
+        (columns(10, 0), 11, 11, 16),
+        (columns(10, 0), 10, 10, 17),
+        (rows(10, far - 5), 1, 1, 10),
+        (rows(far / 3 + 1, 0), 49, 49, 1),
+        (columns(10, far - 15), 1, 1, 17),
+        (columns(far / 3 + 1, 48), 1, 1, 1),
+    ];
+    for (at, (a, k, b, c)) in cases.into_iter().enumerate() {
+        let b = vec![Line([0.0f32; 16]); b];
+        let mut c = vec![Line([0.0f32; 16]); c];
+        let call = std::panic::AssertUnwindSafe(|| product_of_one(path, a, k, &b, &mut c));
+        assert!(std::panic::catch_unwind(call).is_err(), "case {at}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The same weights, bit for bit, on any number of threads and any SIMD path; the same metrics for any batch size.
 
 use super::{network_of, noise};
+use crate::growth::{planned, promises::carry_out};
+use growrun::grow::Plan;
 use growrun::nn::architecture::{Init, Settings};
 use growrun::nn::{Activation, Architecture, Mode, Network, Task};
 use growrun::optim::{Optimizer, Rule};
@@ -47,7 +49,7 @@ fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss: &Lo
 fn others() -> Vec<(String, Compute)> {
     let mut all = Vec::new();
     for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
-        for threads in [1, 2, 4] {
+        for threads in [1, 2, 3, 4] {
             all.push((format!("{} × {threads}", simd.word()), Compute::new(threads, simd, true).expect("available")));
         }
     }
@@ -88,6 +90,94 @@ fn threads_and_paths_change_no_bit() {
             }
         }
     }
+}
+
+/// Ten networks of odd widths; the last two are large enough for several threads without being forced to.
+const NETWORKS: &[&[usize]] = &[
+    &[1, 1, 2],
+    &[3, 17, 2],
+    &[5, 15, 33, 3],
+    &[16, 16, 16, 16],
+    &[19, 37, 23, 11],
+    &[31, 48, 7, 65, 2],
+    &[64, 33, 31, 10],
+    &[257, 5, 129, 4],
+    &[785, 131, 10],
+    &[70, 257, 301, 17],
+];
+
+/// Steps, a widened layer, steps, a layer inserted or another one widened, steps: everything that a run does to
+/// weights. Forty examples and one; a batch longer than a block of 256 is in the test above.
+fn grown(widths: &[usize], at: usize, compute: &Compute) -> String {
+    let activation = Activation::ALL[at % Activation::ALL.len()];
+    let (rule, clip) = RULES[at % RULES.len()];
+    let loss = Loss::of(if at % 3 == 2 { Task::Regression } else { Task::Classification });
+    let mut net = network_of(widths, loss.task(), |layer, last| Settings {
+        activation: if last { Activation::Linear } else { activation },
+        dropout: if at % 2 == 1 && layer == 0 && !last { 0.3 } else { 0.0 },
+        init: Some(Init::He),
+        ..Settings::default()
+    });
+    let (inputs, outputs) = (widths[0], widths[widths.len() - 1]);
+    let x = noise(at as u64, 41 * inputs);
+    let classes: Vec<u32> = (0..41).map(|i| (i * 7 % outputs) as u32).collect();
+    let numbers = noise(2, 41 * outputs);
+    let targets = match loss {
+        Loss::Mse => Targets::Numbers { values: &numbers, width: outputs },
+        Loss::CrossEntropy { .. } => Targets::Classes(&classes),
+    };
+    let mut network: Network<f32> = Network::new(&net, 5, compute.clone());
+    let mut optimizer = Optimizer::new(rule, 0.01, clip);
+    let mut trainer = Trainer::new();
+    let widened = planned(&net, "widen", &[("target", "h1"), ("by", "13"), ("eps", "1e-2")]);
+    let second =
+        match planned_or_none(&widened.after, "insert identity", &[("after", "h1")]).filter(|p| p.runs().is_ok()) {
+            Some(plan) => plan,
+            None => planned(&widened.after, "widen", &[("target", "all"), ("by", "2x"), ("method", "split")]),
+        };
+    let mut step = 0;
+    for plan in [Some(&widened), Some(&second), None] {
+        for range in [0..40, 40..41] {
+            let rows = &x[range.start * inputs..range.end * inputs];
+            let batch = ArrayView2::from_shape((range.len(), inputs), rows).expect("rows");
+            // Kept or used up at once: the same bits.
+            trainer.keep_gradients = compute.threads() == 3;
+            let report = trainer.step(&mut network, &mut optimizer, &loss, batch, targets.slice(range), 0.01, 9, step);
+            assert!(report.is_finite(), "{widths:?} {activation} {report:?}");
+            step += 1;
+        }
+        if let Some(plan) = plan {
+            carry_out(plan, &mut network);
+            net = plan.after.clone();
+        }
+    }
+    assert!(net.parameter_count().0 > 0);
+    network.digest().expect("no NaN")
+}
+
+fn planned_or_none(net: &Architecture, word: &str, arguments: &[(&'static str, &str)]) -> Option<Plan> {
+    crate::growth::plan(net, word, arguments).ok()
+}
+
+#[test]
+fn ten_networks_give_one_digest_each_across_growth() {
+    let mut others = others();
+    // Not forced: the large ones are shared out because it pays.
+    for threads in [2, 3, 4] {
+        let compute = Compute::new(threads, Simd::Auto, false).expect("`auto` is always there");
+        others.push((format!("unforced × {threads}"), compute));
+    }
+    let mut digests = Vec::new();
+    for (at, widths) in NETWORKS.iter().enumerate() {
+        let reference = grown(widths, at, &Compute::single());
+        for (name, compute) in &others {
+            assert_eq!(grown(widths, at, compute), reference, "{widths:?}, {name}");
+        }
+        digests.push(reference);
+    }
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), NETWORKS.len(), "and no two networks the same");
 }
 
 #[test]

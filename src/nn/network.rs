@@ -479,7 +479,7 @@ impl<T: Real> Network<T> {
         pass::gradients(&compute, &mut self.layers, Batch::new(&self.x, batch), lowest, keep, update)
     }
 
-    /// Weight [out, in] and bias [out] of a layer, copied from the form that they are in: after a pass this costs
+    /// Weight [out, in] and bias \[out\] of a layer, copied from the form that they are in: after a pass this costs
     /// nothing for the other layers.
     pub fn weights_of(&self, layer: &str) -> Option<(Array2<T>, Option<Array1<T>>)> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;

@@ -69,7 +69,7 @@ pub fn product_of_two<T: Real>(path: Path, a: Left<'_, T>, k: usize, b: [&[Line<
 /// Who multiplies numbers of a type.
 pub trait Tiles: Sized {
     /// # Safety
-    /// A holds `m` rows and `k` columns ([`Left::check`]), every panel of B `k` lines, every panel of C `m` lines.
+    /// A holds `m` rows and `k` columns (`Left::check`), every panel of B `k` lines, every panel of C `m` lines.
     unsafe fn tiles<const V: usize>(
         path: Path,
         a: Left<'_, Self>,

@@ -333,11 +333,6 @@ impl<T: Real> Network<T> {
         &self.compute
     }
 
-    /// Other threads or another SIMD path: the same bits.
-    pub fn set_compute(&mut self, compute: Compute) {
-        self.compute = compute;
-    }
-
     /// Examples that the planned buffers hold; a larger batch plans them anew.
     pub fn batch_max(&self) -> usize {
         self.batch_max

@@ -359,13 +359,18 @@ impl<'a, T: Real> Target<'a, T> {
         if self.gradient.is_empty() { &mut scratch[..range.len()] } else { &mut self.gradient[range.clone()] }
     }
 
-    /// Some rows after their gradient has been computed.
-    fn piece<'s>(&'s mut self, range: &Range<usize>, scratch: &'s [Line<T>]) -> Piece<'s, T> {
+    /// Some rows after their gradient has been computed. `place`: parameter, panel and row that they begin at.
+    fn piece<'s>(
+        &'s mut self,
+        (parameter, panel, first): (usize, usize, usize),
+        range: &Range<usize>,
+        scratch: &'s [Line<T>],
+    ) -> Piece<'s, T> {
         let [s0, s1] = &mut self.slots;
         Piece {
-            parameter: 0,
-            panel: 0,
-            first: 0,
+            parameter,
+            panel,
+            first,
             value: &mut self.value[range.clone()],
             slots: [part(s0, range), part(s1, range)],
             gradient: if self.gradient.is_empty() { &scratch[..range.len()] } else { &self.gradient[range.clone()] },
@@ -383,7 +388,8 @@ enum Gradient<'a, T> {
         /// First panel of output units, and first input unit.
         panel: usize,
         first: usize,
-        targets: [Option<Target<'a, T>>; 2],
+        target: Target<'a, T>,
+        second: Option<Target<'a, T>>,
     },
     /// A bias.
     Bias { parameter: usize, d: Batch<'a, T>, target: Target<'a, T> },
@@ -397,9 +403,7 @@ impl<T: Real> Gradient<'_, T> {
     fn run(&mut self, path: Path, update: Option<&dyn Update<T>>) -> bool {
         let mut finite = true;
         match self {
-            Gradient::Weight { parameter, x, d, panel, first, targets } => {
-                let [target, second] = targets;
-                let target = target.as_mut().expect("a piece has at least one panel");
+            Gradient::Weight { parameter, x, d, panel, first, target, second } => {
                 let rows = target.value.len();
                 let k = d.rows;
                 let mut scratch = [[Line::<T>::ZERO; CHUNK]; 2];
@@ -408,7 +412,8 @@ impl<T: Real> Gradient<'_, T> {
                     let range = start..rows.min(start + CHUNK);
                     if update.is_some() {
                         // They come from the third cache or from memory while the product is computed.
-                        [Some(&*target), second.as_ref()].into_iter().flatten().for_each(|t| t.prefetch(&range));
+                        target.prefetch(&range);
+                        second.iter().for_each(|second| second.prefetch(&range));
                     }
                     let a = Left::Columns { lines: x.lines, stride: x.stride, first: *first + start };
                     let g = target.gradient(&range, scratch0);
@@ -420,13 +425,10 @@ impl<T: Real> Gradient<'_, T> {
                         None => kernels::product_of_one(path, a, k, d.panel(*panel), g),
                     }
                     if let Some(update) = update {
-                        let place = (*parameter, *first + start);
-                        let piece = target.piece(&range, scratch0);
-                        finite &= update.apply(Piece { parameter: place.0, panel: *panel, first: place.1, ..piece });
+                        let place = |panel: usize| (*parameter, panel, *first + start);
+                        finite &= update.apply(target.piece(place(*panel), &range, scratch0));
                         if let Some(second) = second {
-                            let piece = second.piece(&range, scratch1);
-                            let panel = *panel + 1;
-                            finite &= update.apply(Piece { parameter: place.0, panel, first: place.1, ..piece });
+                            finite &= update.apply(second.piece(place(*panel + 1), &range, scratch1));
                         }
                     }
                 }
@@ -437,8 +439,7 @@ impl<T: Real> Gradient<'_, T> {
                     let mut scratch = [Line::ZERO];
                     target.gradient(&range, &mut scratch)[0] = kernels::sum_rows(path, d.panel(panel));
                     if let Some(update) = update {
-                        let piece = target.piece(&range, &scratch);
-                        finite &= update.apply(Piece { parameter: *parameter, panel, ..piece });
+                        finite &= update.apply(target.piece((*parameter, panel, 0), &range, &scratch));
                     }
                 }
             }
@@ -465,8 +466,8 @@ fn cut_gradients<'a, T: Real>(
             let mut first_panel = rest.take(rows);
             let mut second_panel = (panel + 1 < count).then(|| rest.take(rows));
             for first in (0..rows).step_by(height) {
-                let targets = [Some(first_panel.take(height)), second_panel.as_mut().map(|target| target.take(height))];
-                items.push(Gradient::Weight { parameter: weight.parameter, x, d, panel, first, targets });
+                let (target, second) = (first_panel.take(height), second_panel.as_mut().map(|rest| rest.take(height)));
+                items.push(Gradient::Weight { parameter: weight.parameter, x, d, panel, first, target, second });
             }
         }
     }
@@ -538,8 +539,7 @@ pub(super) fn update<T: Real>(compute: &Compute, layers: &mut [Dense<T>], update
     compute.each(&mut items, |kept| {
         for at in 0..kept.target.value.len() / kept.rows.max(1) {
             let range = at * kept.rows..(at + 1) * kept.rows;
-            let piece = kept.target.piece(&range, &[]);
-            if !update.apply(Piece { parameter: kept.parameter, panel: kept.panel + at, ..piece }) {
+            if !update.apply(kept.target.piece((kept.parameter, kept.panel + at, 0), &range, &[])) {
                 finite.store(false, Ordering::Relaxed);
             }
         }

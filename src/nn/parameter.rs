@@ -62,11 +62,12 @@ impl<T> Parameter<T> {
 pub fn digest(parameters: &[Parameter<f32>]) -> Option<String> {
     let mut digest = crate::base::digest::Tensors::default();
     for parameter in parameters {
-        if parameter.value.iter().any(|value| !value.is_finite()) {
+        let value = parameter.value.as_standard_layout();
+        let numbers = value.as_slice().expect("standard layout is one slice");
+        if !numbers.iter().all(|number| number.is_finite()) {
             return None;
         }
-        // Logical order: `iter` walks rows whatever the strides are.
-        digest.add(&parameter.name, parameter.value.shape(), parameter.value.iter().copied());
+        digest.add(&parameter.name, value.shape(), numbers);
     }
     Some(digest.finish())
 }

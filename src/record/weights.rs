@@ -1,8 +1,10 @@
 //! Tensors to safetensors and back, under PyTorch's names.
 
 use crate::nn::{Parameter, SlotKind};
+use ndarray::ArrayD;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// A tensor that was read: its shape and its values in row-major order.
@@ -10,7 +12,8 @@ pub type Tensor = (Vec<usize>, Vec<f32>);
 
 /// The values of all parameters. `note` becomes the file's one line of metadata.
 pub fn values(parameters: &[Parameter<f32>], note: &str) -> Vec<u8> {
-    let tensors = parameters.iter().map(|p| f32_tensor(p.name.clone(), p.value.shape(), p.value.iter())).collect();
+    let tensors =
+        parameters.iter().map(|p| f32_tensor(p.name.clone(), p.value.shape(), &row_major(&p.value))).collect();
     serialize(tensors, note)
 }
 
@@ -24,7 +27,7 @@ pub fn state(parameters: &[Parameter<f32>], note: &str) -> Vec<u8> {
                 SlotKind::SecondMoment => "second_moment",
             };
             let name = format!("{}.{suffix}", parameter.name);
-            tensors.push(f32_tensor(name, slot.value.shape(), slot.value.iter()));
+            tensors.push(f32_tensor(name, slot.value.shape(), &row_major(&slot.value)));
         }
         tensors.push(u64_tensor(format!("{}.updates", parameter.name), &[parameter.updates]));
         for (dimension, births) in parameter.births.iter().enumerate() {
@@ -36,7 +39,7 @@ pub fn state(parameters: &[Parameter<f32>], note: &str) -> Vec<u8> {
 
 /// The mean and the inverse deviation by which inputs were scaled.
 pub fn scaling(mean: &[f32], inverse: &[f32], note: &str) -> Vec<u8> {
-    let tensor = |name: &str, values: &[f32]| f32_tensor(name.into(), &[values.len()], values.iter());
+    let tensor = |name: &str, values: &[f32]| f32_tensor(name.into(), &[values.len()], values);
     serialize(vec![tensor("mean", mean), tensor("inverse", inverse)], note)
 }
 
@@ -62,13 +65,20 @@ struct Raw {
     bytes: Vec<u8>,
 }
 
-fn f32_tensor<'a>(name: String, shape: &[usize], values: impl Iterator<Item = &'a f32>) -> Raw {
-    let bytes = values.flat_map(|value| value.to_le_bytes()).collect();
+fn row_major(array: &ArrayD<f32>) -> Cow<'_, [f32]> {
+    match array.as_slice() {
+        Some(numbers) => Cow::Borrowed(numbers),
+        None => Cow::Owned(array.iter().copied().collect()),
+    }
+}
+
+fn f32_tensor(name: String, shape: &[usize], values: &[f32]) -> Raw {
+    let bytes = values.iter().map(|value| value.to_le_bytes()).collect::<Vec<_>>().into_flattened();
     Raw { name, dtype: Dtype::F32, shape: shape.to_vec(), bytes }
 }
 
 fn u64_tensor(name: String, values: &[u64]) -> Raw {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes = values.iter().map(|value| value.to_le_bytes()).collect::<Vec<_>>().into_flattened();
     Raw { name, dtype: Dtype::U64, shape: vec![values.len()], bytes }
 }
 

@@ -1,6 +1,6 @@
 //! The arguments of a phrase after `check` has read them by the word's [`Doc`]: typed, with their places.
 
-use super::{Doc, Span};
+use super::{Doc, Kind, Shape, Span};
 use std::collections::BTreeMap;
 
 /// One value, already of the kind that the signature asked for.
@@ -195,6 +195,33 @@ impl Args {
             Some(Value::Condition(clauses)) => Some(clauses),
             _ => None,
         }
+    }
+
+    /// The phrase as the language writes it, without some arguments and with others: what a help text proposes.
+    pub fn phrase(&self, without: &[&str], with: &[(&'static str, Value)]) -> String {
+        let mut words = vec![self.doc.word.to_string()];
+        for arg in self.doc.args.iter().filter(|arg| !without.contains(&arg.name)) {
+            let new = with.iter().find(|(name, _)| *name == arg.name).map(|(_, value)| std::slice::from_ref(value));
+            let Some(values) = new.or_else(|| self.values(arg.name)) else { continue };
+            let mut values = values.iter().map(Value::to_string);
+            match &arg.shape {
+                Shape::Flag => words.push(arg.name.into()),
+                Shape::Positional(_) | Shape::Bare(_) | Shape::Many(_) => words.extend(values),
+                Shape::Keyword(kinds) => {
+                    words.push(arg.name.into());
+                    for kind in kinds.iter() {
+                        match kind {
+                            // A literal comes with its keyword and is no value.
+                            Kind::Literal(word) => words.push((*word).into()),
+                            // A choice may bring more values than one.
+                            Kind::Choice(_) => words.extend(values.by_ref()),
+                            _ => words.extend(values.next()),
+                        }
+                    }
+                }
+            }
+        }
+        words.join(" ")
     }
 
     /// Where an argument stands; the whole phrase when it was not given.

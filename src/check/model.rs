@@ -65,7 +65,7 @@ pub struct Cause {
 /// The network as written.
 pub struct ModelRead {
     pub architecture: Architecture,
-    /// By layer: where it got its width.
+    /// By layer: where it got its width; by `LAYER.activation`: its activation.
     pub causes: HashMap<String, Cause>,
     /// Layers of which something is not known because of a mistake.
     pub doubtful: HashSet<String>,
@@ -340,6 +340,11 @@ impl Reader<'_> {
         if let Some(width) = description.width {
             let cause = Cause { span, text: format!("is {width} wide here") };
             self.read.causes.insert(layer.name.node.clone(), cause);
+        }
+        if args.doc.arg("activation").is_some() && args.has("activation") {
+            let text = format!("is {} here", description.settings.activation);
+            let cause = Cause { span: args.span_of("activation"), text };
+            self.read.causes.insert(format!("{}.activation", layer.name.node), cause);
         }
         self.read.architecture.make_layer(&layer.name.node, kind, description, input)
     }

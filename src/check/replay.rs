@@ -439,6 +439,12 @@ impl Replay<'_> {
         self.note_unavailable(&plan, args);
         let grows = !plan.changes.is_empty();
         let before = std::mem::replace(&mut self.never, Arc::new(plan.after));
+        for layer in self.never.all_layers().filter(|layer| layer.frozen) {
+            if before.layer(&layer.name).is_some_and(|old| !old.frozen) {
+                let cause = Cause { span: args.span, text: "frozen here".into() };
+                self.causes.insert(format!("{}.frozen", layer.name), cause);
+            }
+        }
         if grows {
             self.note_changes(&before, args.span, step);
             self.check_size(args.span, false);
@@ -489,7 +495,9 @@ impl Replay<'_> {
         // Value, gradient and the two moments of adam.
         const COPIES: u64 = 4;
         let architecture = Arc::clone(&self.never);
-        let span = if at_start { self.causes.values().map(|cause| cause.span).max().unwrap_or(span) } else { span };
+        // Widths only: `h1.activation` is no reason for a size.
+        let widths = self.causes.iter().filter(|(name, _)| !name.contains('.')).map(|(_, cause)| cause.span);
+        let span = if at_start { widths.max().unwrap_or(span) } else { span };
         // A product costs two operations a weight, so few operations mean few weights; counting them costs more.
         let operations = architecture.forward_flops();
         let memory = self.limits.memory.unwrap_or(u64::MAX);

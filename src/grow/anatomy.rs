@@ -103,11 +103,14 @@ fn not_hidden(verb: &str, target: &Target, layer: &Layer, before: &Architecture)
     } else {
         ("output", "it changes only with the classes or targets of the data")
     };
-    let try_this = if hidden.is_empty() {
-        String::new()
-    } else {
-        format!("; {} can be {}", listed(hidden), if verb == "widen" { "widened" } else { "narrowed" })
-    };
+    let try_this = hidden.last().map_or(String::new(), |name| {
+        let half = before.layer(name).map_or(1, |layer| before.width(layer.output.axis).max / 2).max(1);
+        let (done, phrase) = match verb {
+            "widen" => ("widened", format!("widen {name} by 2x")),
+            _ => ("narrowed", format!("{verb} {name} to {half}")),
+        };
+        format!("; {} can be {done}, as in `{phrase}`", listed(hidden.iter().copied()))
+    });
     Refusal::error(
         "G0206",
         format!("cannot {verb} `{}`: `{}` holds the {which} axis of the network", written(target), layer.name),
@@ -115,6 +118,18 @@ fn not_hidden(verb: &str, target: &Target, layer: &Layer, before: &Architecture)
     )
     .at("target")
     .here(format!("the {which} axis"))
+}
+
+/// The layers whose width an axis is: `h2`, or `h1 + b (tied by r1)` where sums tie several to one axis.
+pub fn tied(axis: AxisId, name: &str, before: &Architecture) -> String {
+    let writers: Vec<&str> = weight_writers(axis, before).map(|layer| layer.name.as_str()).collect();
+    let sums: Vec<&str> = before
+        .layers
+        .iter()
+        .filter(|layer| !layer.block.is_empty() && layer.output.axis == axis)
+        .map(|layer| layer.name.as_str())
+        .collect();
+    if sums.is_empty() { name.into() } else { format!("{} (tied by {})", writers.join(" + "), sums.join(", ")) }
 }
 
 /// The layers with weights that read `axis`, projections of residuals included.
@@ -175,6 +190,22 @@ pub fn next_free(stem: &str, first: usize, before: &Architecture) -> String {
     format!("{stem}{number}")
 }
 
+/// The place after or before the anchor that a phrase names. G0206 behind the last layer.
+pub fn place_of(args: &Args, anchor: &Layer, before: &Architecture) -> Result<Place, Refusal> {
+    let after = args.has("after");
+    Place::beside(&anchor.name, after, before).map_err(|refusal| {
+        let previous = before.layers.iter().rev().nth(1);
+        match previous.filter(|_| refusal.code == "G0206") {
+            Some(layer) => {
+                let phrase = args.phrase(&[], &[("after", Value::Name(layer.name.clone()))]);
+                let help = format!("its output is the network's; `{phrase}` puts one before it");
+                Refusal { help, ..refusal }
+            }
+            None => refusal,
+        }
+    })
+}
+
 /// Between which layers something is inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -193,7 +224,7 @@ impl Place {
                 return Err(Refusal::error(
                     "G0206",
                     format!("nothing can be inserted after `{name}`: it is the last layer"),
-                    format!("its output is the network's; use `before {name}`"),
+                    "its output is the network's; a layer goes before it",
                 )
                 .at("after")
                 .here("the output layer"));

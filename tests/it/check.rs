@@ -28,7 +28,7 @@ fn vocabulary() -> Vocabulary {
 }
 
 /// Parses, resolves and checks one text; what the parser found comes first.
-fn checked(text: &str) -> Checked {
+pub fn checked(text: &str) -> Checked {
     let (mut schedule, mut found) = syntax::parse("test.grow", text);
     found.extend(syntax::resolve(&mut schedule, &[]));
     let world = Real::default();

@@ -242,7 +242,8 @@ fn ten_mistakes_are_ten_diagnostics() {
         ·                   ─┬─
         ·                    ╰── the output axis
         ╰────
-      help: it changes only with the classes or targets of the data; `h1` and `h2` can be widened
+      help: it changes only with the classes or targets of the data; `h1` and `h2` can be widened, as in
+            `widen h2 by 2x`
 
       G0104 × `at 20` could be an epoch or a step
         ╭─[ten.grow:13:4]

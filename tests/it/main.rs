@@ -7,5 +7,6 @@ mod engine;
 mod examples;
 mod growth;
 mod house;
+mod mistakes;
 mod run;
 mod syntax;

@@ -13,7 +13,7 @@ impl Replay<'_> {
         let (old, new) = actions::names(args);
         for (name, span) in &old {
             if on.layer(name).is_none() {
-                return Err(self.unknown(name, *span, on));
+                return Err(self.the_input(name, *span, args, on).unwrap_or_else(|| self.unknown(name, *span, on)));
             }
         }
         for (name, span) in &new {
@@ -28,6 +28,28 @@ impl Replay<'_> {
             }
             Refused::Said(Box::new(self.with_cause(place(&refusal, args), refusal.cause.as_deref())))
         })
+    }
+
+    /// `widen input to 128`: no layer has this name, but what is meant is clear.
+    fn the_input(&self, name: &str, span: Span, args: &Args, on: &Architecture) -> Option<Refused> {
+        let (verb, word, layer) = match args.doc.word {
+            "widen" => ("widen", "by 2x", on.layers.first()?),
+            "narrow" => ("narrow", "to 1", on.layers.first()?),
+            _ => return None,
+        };
+        if name != "input" && name != "inputs" {
+            return None;
+        }
+        let help = if on.is_hidden(layer.output.axis) {
+            format!("its width comes from the data; `{verb} {} {word}` changes the layer that reads it", layer.name)
+        } else {
+            "its width comes from the data".into()
+        };
+        Some(Refused::Said(Box::new(
+            Diagnostic::error("G0206", span, format!("cannot {verb} the input of the network"))
+                .here("the input axis")
+                .help(help),
+        )))
     }
 
     pub(super) fn taken(&self, name: &str, span: Span, on: &Architecture) -> Option<Refused> {

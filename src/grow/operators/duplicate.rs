@@ -54,6 +54,17 @@ pub(super) fn repeat(
     after: &mut Architecture,
     changes: &mut Vec<Change>,
 ) -> Result<(), Refusal> {
+    let place = match after.position(&layer.name) {
+        Some(at) if at + 1 == after.layers.len() => {
+            return Err(Refusal::error(
+                "G0206",
+                format!("nothing can stand after `{}`: it is the last layer", layer.name),
+                format!("repeat a layer before it; `insert identity before {}` adds one", layer.name),
+            ));
+        }
+        Some(at) => Place::Top(at + 1),
+        None => Place::beside(&layer.name, true, after)?,
+    };
     let unequal =
         after.width(layer.input.axis) != after.width(layer.output.axis) || layer.input.area != layer.output.area;
     if unequal || layer.settings.pooling.is_some() {
@@ -65,20 +76,12 @@ pub(super) fn repeat(
                 after.width(layer.input.axis),
                 after.width(layer.output.axis)
             ),
-            "only a layer as wide as what it reads can be repeated; `insert identity` makes one that is",
+            format!(
+                "only a layer as wide as what it reads can be repeated; `insert identity after {}` adds one that is",
+                layer.name
+            ),
         ));
     }
-    let place = match after.position(&layer.name) {
-        Some(at) if at + 1 == after.layers.len() => {
-            return Err(Refusal::error(
-                "G0206",
-                format!("nothing can stand after `{}`: it is the last layer", layer.name),
-                "repeat a layer before it",
-            ));
-        }
-        Some(at) => Place::Top(at + 1),
-        None => Place::beside(&layer.name, true, after)?,
-    };
     if matches!(place, Place::Block(top, at) if at == after.layers[top].block.len()) {
         return Err(Refusal::error(
             "G0302",

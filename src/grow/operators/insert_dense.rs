@@ -60,7 +60,7 @@ impl Operator for InsertDense {
 
     fn plan(&self, args: &Args, before: &Architecture) -> Result<Plan, Refusal> {
         let anchor = named(args, "after", before)?;
-        let place = Place::beside(&anchor.name, true, before)?;
+        let place = place_of(args, anchor, before)?;
         let name = new_name(args, &anchor.name, before)?;
         let wanted = args.integer("width").unwrap_or(1);
         if wanted == 0 || wanted > WIDTH_MAX {
@@ -94,7 +94,11 @@ impl Operator for InsertDense {
             return Err(Refusal::error(
                 "G0401",
                 format!("this insert would change the network's output: what is read after it is {wanted} wide instead of {width}, so its reader is drawn afresh"),
-                format!("add `accept change` if that is meant, or use `insert identity after {}`", anchor.name),
+                format!(
+                    "if that is meant, `{}`; `insert identity after {}` keeps the function",
+                    args.phrase(&[], &[("accept", Value::Flag(true))]),
+                    anchor.name
+                ),
             )
             .at("width")
             .here(format!("not {width}"))

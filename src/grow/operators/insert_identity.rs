@@ -57,7 +57,7 @@ impl Operator for InsertIdentity {
         let is_after = args.has("after");
         let argument = if is_after { "after" } else { "before" };
         let anchor = named(args, argument, before)?;
-        let place = Place::beside(&anchor.name, is_after, before)?;
+        let place = place_of(args, anchor, before)?;
         let name = new_name(args, &anchor.name, before)?;
         let ground = Ground::at(place, before);
         let (form, why) = choose(args, &ground, &phrase(args, argument, &anchor.name))?;
@@ -254,14 +254,27 @@ fn choose(args: &Args, ground: &Ground, phrase: &str) -> Result<(Shaped, String)
         return Err(Refusal::error(
             "G0401",
             format!("{word} here would change the network's output: {reason}"),
-            format!(
-                "`{phrase}` takes method `{}` here; `method gate` keeps the function with any activation",
-                natural.method
-            ),
+            match named_activation {
+                None => format!(
+                    "`{phrase}` takes method `{}` here; `{phrase} method gate` keeps any function",
+                    natural.method
+                ),
+                Some(activation) => {
+                    let method = [natural.method, "shift", "mirror", "gate"]
+                        .into_iter()
+                        .find(|method| *method != "identity" && ground.keeps(&Form { method, activation }).is_ok())
+                        .unwrap_or("gate");
+                    format!(
+                        "`{}` keeps the function; without a named activation `{phrase}` takes method `{}` here",
+                        args.phrase(&[], &[("method", Value::Word(method.into()))]),
+                        natural.method
+                    )
+                }
+            },
         )
         .at(argument)
         .here(format!("not exact after {f}"))
-        .cause(ground.source.trim_matches('`')));
+        .cause(format!("{}.activation", ground.source.trim_matches('`'))));
     }
     Ok((shaped(form), format!("method {method}, as written")))
 }

@@ -13,7 +13,7 @@ pub mod widen;
 use super::anatomy::*;
 use super::plan::{Needs, Plan, Promise, Summary};
 use super::{Change, Method, Operator, Rank, Recipe};
-use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape, Target};
+use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape, Target, Value};
 use crate::nn::{Activation, Architecture, AxisId, Layer, Presence, Settings, Width};
 
 const TARGET: Arg = Arg {

@@ -43,7 +43,12 @@ impl Operator for Narrow {
             return Err(Refusal::error(
                 "G0301",
                 format!("cannot narrow `{what}` to 0: a layer needs at least one unit"),
-                "use 1 or more, or `remove` the layer",
+                match target {
+                    Target::One(name) => {
+                        format!("`narrow {name} to 1` keeps one; `remove {name} accept change` takes the layer out")
+                    }
+                    _ => format!("`narrow {what} to 1` keeps one; `remove` takes a layer out"),
+                },
             )
             .at("to"));
         }
@@ -74,7 +79,7 @@ impl Operator for Narrow {
             let width = Width { min: from.min.min(to), max: to };
             after.set_width(*axis, width);
             changes.push(Change::Narrow { axis: *axis, rank });
-            details.push(format!("{name} {}", arrow(from, width)));
+            details.push(format!("{} {}", tied(*axis, name, before), arrow(from, width)));
         }
         if changes.is_empty() {
             let (axis, name) = &axes[0];

@@ -49,8 +49,10 @@ impl Operator for Remove {
             None => remove_inside(&name, before, &mut after)?,
         };
         let (from, to) = (before.width(input.axis), before.width(output.axis));
-        // Behind a `when` both may be the same interval: whether they are equal then, the run sees.
-        let same_width = input.axis == output.axis || from == to;
+        // Behind a `when` widths are intervals: where they overlap, whether they are equal the run sees.
+        let overlap = from.min <= to.max && to.min <= from.max;
+        let same_width = input.axis == output.axis || overlap;
+        let surely = input.axis == output.axis || (from.is_exact() && to.is_exact());
         let mut redrawn = Vec::new();
         let mut previous = input;
         for next in rest.iter_mut() {
@@ -86,7 +88,11 @@ impl Operator for Remove {
                 return Err(Refusal::error(
                     "G0302",
                     format!("removing `{name}` would leave the ends of a skip unequal: {from} and {to}"),
-                    format!("`widen` or `narrow` to equal widths first, or remove the block behind `{name}` too"),
+                    format!(
+                        "`{} {name} to {}` first, or remove the block behind it too",
+                        if from.max > to.max { "widen" } else { "narrow" },
+                        from.max
+                    ),
                 )
                 .at("name"));
             }
@@ -104,14 +110,21 @@ impl Operator for Remove {
         }
         let mut warnings = maybe_absent([layer], "name");
         if redrawn.is_empty() && !args.has("accept") {
-            warnings.push(
-                Refusal::warning(
-                    "G0401",
+            let (message, help) = if surely {
+                (
                     format!("removing `{name}` changes the network's output, unless it passes on what it reads"),
-                    "`accept change` silences this; the change is measured and recorded either way",
+                    "the change is measured and recorded either way".to_string(),
                 )
-                .at("name"),
-            );
+            } else {
+                (
+                    format!(
+                        "removing `{name}` changes the network's output if it reads another width than it gives: {from} and {to}"
+                    ),
+                    "the run refuses it where they differ".to_string(),
+                )
+            };
+            let help = format!("`remove {name} accept change` accepts that and silences this; {help}");
+            warnings.push(Refusal::warning("G0401", message, help).at("name"));
         }
         let detail =
             if redrawn.is_empty() { name.clone() } else { format!("{name}, {} drawn afresh", redrawn.join(", ")) };
@@ -139,21 +152,35 @@ fn remove_inside<'a>(
         .expect("a layer that is not at the top stands in a block");
     let block = &mut after.layers[outer].block;
     let at = block.iter().position(|inner| inner.name == name).expect("it was found in this block");
-    let refuse = |message: String, help: String| Err(Refusal::error("G0302", message, help).at("name"));
+    let refuse = |message: String, help: String| {
+        Err(Refusal::error("G0302", message, help).at("name").here("an end of the skip").cause(name))
+    };
     let outer_name = &before.layers[outer].name;
     if block.len() == 1 {
         return refuse(
             format!("cannot remove `{name}`: it is all that the block `{outer_name}` holds"),
-            format!("`remove {outer_name}` takes the block out"),
+            format!("`remove {outer_name} accept change` takes the block out"),
         );
     }
     let gone = block.remove(at);
     if at == block.len() {
         // The block's end is tied to the skip, so the layer before it must write what the removed one wrote.
         if before.width(gone.input.axis) != before.width(gone.output.axis) || gone.input.area != gone.output.area {
+            let (reads, gives) = (before.width(gone.input.axis), before.width(gone.output.axis));
+            let before_it = &before.layers[outer].block[at - 1].name;
+            let verb = if reads.max > gives.max { "narrow" } else { "widen" };
             return refuse(
-                format!("removing `{name}` would leave the ends of the skip of `{outer_name}` unequal"),
-                format!("make `{name}` and the layer before it equally wide first"),
+                format!(
+                    "removing `{name}` would leave the ends of the skip of `{outer_name}` unequal: {gives} and {reads}"
+                ),
+                if gone.input.area == gone.output.area {
+                    format!(
+                        "`{verb} {before_it} to {}` first, or take the block out: `remove {outer_name} accept change`",
+                        gives.max
+                    )
+                } else {
+                    format!("take the block out: `remove {outer_name} accept change`")
+                },
             );
         }
         if let Some(last) = block.last_mut() {

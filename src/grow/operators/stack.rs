@@ -43,9 +43,10 @@ impl Operator for Stack {
             return Err(Refusal::error(
                 "G0302",
                 format!("`{}` is no residual block", layer.name),
-                format!("use `duplicate {} as NEW` for a single layer", layer.name),
+                single(layer, before),
             )
-            .at("block"));
+            .at("block")
+            .here("a single layer"));
         }
         if times.fract() != 0.0 || !(2.0..=COPIES_MAX).contains(&times) {
             return Err(bad_value(
@@ -74,6 +75,21 @@ impl Operator for Stack {
         let warnings = maybe_absent([layer], "block");
         let promise = (Promise::None, "what the block adds is added again");
         Ok(Plan { warnings, ..plan(after, changes, promise, summary) })
+    }
+}
+
+/// How to have a layer twice that is no block.
+fn single(layer: &Layer, before: &Architecture) -> String {
+    let name = &layer.name;
+    let is_last = before.layers.last().is_some_and(|last| last.id == layer.id);
+    if is_last {
+        format!("only a residual block can be repeated; `insert identity before {name}` adds a layer")
+    } else if before.width(layer.input.axis) == before.width(layer.output.axis) && layer.input.area == layer.output.area
+    {
+        let new = next_free(&format!("{name}_"), 2, before);
+        format!("only a residual block can be repeated; `duplicate {name} as {new}` repeats a single layer")
+    } else {
+        format!("only a residual block can be repeated; `insert identity after {name}` adds a layer")
     }
 }
 

@@ -122,7 +122,7 @@ impl Operator for Widen {
             if !detail.is_empty() {
                 detail.push_str(", ");
             }
-            detail.push_str(name);
+            detail.push_str(&tied(axis, name, before));
             detail.push(' ');
             detail.push_str(&arrow(from, to));
         }
@@ -168,7 +168,11 @@ impl Manner {
                 return Err(bad_value(
                     name,
                     format!("`{name}` says nothing with `method split`: copies take the weights of their originals"),
-                    format!("leave `{name}` out, or use `method pad`"),
+                    format!(
+                        "leave it out, `{}`, or use `{}`",
+                        args.phrase(&["eps", "fan_in"], &[]),
+                        args.phrase(&[], &[("method", Value::Word("pad".into()))])
+                    ),
                 )
                 .here("not with split"));
             }
@@ -186,7 +190,11 @@ impl Manner {
             return Err(Refusal::error(
                 "G0207",
                 "`eps 0` cannot be with `method mirror`: the units of a pair would never separate",
-                "leave `eps` out (it is 1 for `mirror`), or use `method pad`",
+                format!(
+                    "leave `eps` out (it is 1 for `mirror`), `{}`, or use `{}`",
+                    args.phrase(&["eps"], &[]),
+                    args.phrase(&[], &[("method", Value::Word("pad".into()))])
+                ),
             )
             .at("eps")
             .here("pairs stay equal forever"));
@@ -212,6 +220,7 @@ impl Manner {
         let mut writers = weight_writers(axis, before);
         let norm = weight_writers(axis, before).filter_map(|layer| layer.settings.norm).find(|n| *n != Norm::Batch);
         let padded = |rest: usize, warnings: &mut Vec<Refusal>| {
+            let makes = if rest < added { added - rest } else { added + rest };
             warnings.push(
                 Refusal::warning(
                     "G0208",
@@ -219,7 +228,7 @@ impl Manner {
                         "`{}` cannot make all {added} units of `{name}`; {rest} of them are `pad` units",
                         self.method.word()
                     ),
-                    "this is only to know; another size or another method makes them alike",
+                    format!("`widen {name} by {makes} method {}` makes them all alike", self.method.word()),
                 )
                 .at("method"),
             );
@@ -407,11 +416,14 @@ fn can_learn(
         return Err(Refusal::error(
             "G0207",
             format!("fresh units of `{name}` can never learn: `{reader}`, which reads them, is frozen, and its weights for them are 0"),
-            format!("`unfreeze {reader}` first, or give them a voice with `eps 1e-2`"),
+            format!(
+                "`unfreeze {reader}` first, or give them a voice: `{}`",
+                args.phrase(&[], &[("eps", Value::Number(1e-2))])
+            ),
         )
         .at(eps_or_target)
         .here("read by a frozen layer")
-        .cause(reader.clone()));
+        .cause(format!("{reader}.frozen")));
     }
     if frozen_readers && writers.iter().all(|layer| surely_frozen(layer)) {
         warnings.push(

@@ -145,7 +145,7 @@ fn mistakes_are_refused_with_their_code_and_argument() {
 fn a_frozen_reader_hears_fresh_units_only_with_eps() {
     let net = planned(&usual(Activation::Relu), "freeze", &[("target", "out")]).after;
     let refusal = refused(&net, "widen", &[("target", "h2"), ("to", "64")]);
-    assert_eq!((refusal.code, refusal.cause.as_deref()), ("G0207", Some("out")));
+    assert_eq!((refusal.code, refusal.cause.as_deref()), ("G0207", Some("out.frozen")));
     planned(&net, "widen", &[("target", "h2"), ("to", "64"), ("eps", "0.01")]);
     planned(&net, "widen", &[("target", "h1"), ("to", "64")]);
     let again = planned(&net, "unfreeze", &[("target", "all")]).after;

@@ -95,6 +95,16 @@ pub fn readers(plan: &Plan) -> Vec<String> {
     if plan.promise == Promise::None {
         return names;
     }
+    // What the plan makes was not there to be compared with; a new block reads the stream that it writes.
+    let is_new = |name: &str| {
+        plan.changes.iter().any(|change| match change {
+            Change::Insert { layer, .. } => {
+                let made = after.layer(layer).expect("a plan inserts into its architecture");
+                made.name == name || made.block.iter().any(|inner| inner.name == name)
+            }
+            _ => false,
+        })
+    };
     for change in &plan.changes {
         let axis = match change {
             Change::Widen { axis, .. } | Change::Narrow { axis, .. } => *axis,
@@ -104,7 +114,7 @@ pub fn readers(plan: &Plan) -> Vec<String> {
             _ => continue,
         };
         for reader in anatomy::weight_readers(axis, after) {
-            if !names.contains(&reader.name) {
+            if !names.contains(&reader.name) && !is_new(&reader.name) {
                 names.push(reader.name.clone());
             }
         }

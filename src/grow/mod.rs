@@ -5,15 +5,17 @@
 
 mod anatomy;
 pub mod judge;
+mod measurements;
 mod operators;
 pub mod plan;
 pub mod realise;
 pub mod rewrite;
 
 pub use judge::{Measured, Probe, Verdict};
+pub use measurements::{Measurements, Seen};
 pub use plan::{LrPolicy, Needs, Plan, Promise, Summary};
 pub use realise::{Concrete, Dice, Edit, apply, realise};
-pub use rewrite::{Origin, Rewrite};
+pub use rewrite::{Fresh, Given, Origin, Rewrite};
 
 use crate::base::{Args, Doc, Refusal};
 use crate::nn::{Architecture, AxisId};
@@ -86,9 +88,9 @@ pub enum Recipe {
     Identity,
     /// W = I, b = `by`; the readers' biases fall by W·`by`.
     Shift { by: f64 },
-    /// [I; −I], read by [W, −W].
-    Mirror,
-    /// A residual block whose last map is zero.
+    /// [I; −I], read by `share`·[W, −W]: where φ(t) − φ(−t) = t/share.
+    Mirror { share: f64 },
+    /// A residual block of native layers, the last of which is zero.
     Gate,
     /// W = I, b = 0, and an activation that begins as the identity.
     Parametric,

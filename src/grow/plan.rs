@@ -27,11 +27,13 @@ impl Promise {
     }
 }
 
-/// What must be measured on the data before the plan can be carried out.
+/// What must be measured on the data before the plan can be carried out; see [`super::Measurements`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     Nothing,
+    /// What layers read: a forward pass.
     Activations,
+    /// Also the gradients at their pre-activations: a forward and a backward pass.
     Gradients,
 }
 
@@ -80,17 +82,20 @@ impl Plan {
         use super::{Change, Method, Rank, Recipe};
         for change in &self.changes {
             let missing = match change {
-                Change::Widen { method: Method::Pad | Method::Split, .. }
-                | Change::Narrow { rank: Rank::Magnitude, .. }
-                | Change::Insert { recipe: Recipe::Identity | Recipe::Shift { .. }, .. }
-                | Change::Remove { .. }
-                | Change::Redraw { .. } => continue,
-                Change::Widen { method, .. } => format!("widen method {}", method.word()),
+                Change::Widen { method: Method::Gradmax, .. } => "widen method gradmax".into(),
                 Change::Narrow { rank: Rank::Gradient, .. } => "narrow rank gradient".into(),
                 Change::Kernel { .. } => "widen kernel".into(),
-                Change::Insert { recipe: Recipe::Native, .. } => "insert dense".into(),
-                Change::Insert { .. } => format!("insert identity method {}", self.summary.method),
-                Change::Copy { .. } => self.summary.action.into(),
+                Change::Insert { recipe: Recipe::Parametric, .. } => "insert identity method parametric".into(),
+                // A block is made as any layer is; what it needs is an engine that runs blocks.
+                Change::Insert { recipe: Recipe::Gate, .. } if crate::nn::network::runs(&self.after).is_err() => {
+                    "insert identity method gate".into()
+                }
+                Change::Widen { .. }
+                | Change::Narrow { .. }
+                | Change::Insert { .. }
+                | Change::Remove { .. }
+                | Change::Redraw { .. }
+                | Change::Copy { .. } => continue,
             };
             return Err(missing);
         }

@@ -1,7 +1,7 @@
 //! From a plan to numbers, and from numbers to a changed network.
 
 use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native};
-use super::{Change, Method, Plan, Recipe};
+use super::{Change, Measurements, Method, Plan, Recipe};
 use crate::base::Refusal;
 use crate::base::rng::{Purpose, Stream};
 use crate::nn::network::fresh_parameter;
@@ -33,10 +33,14 @@ pub enum Edit {
     Insert { layer: String, recipe: Recipe },
     /// The parameters of a layer go.
     Remove { layer: String },
+    /// A layer gets its input in another form: the rewrite of the axis that it read, in its weight alone.
+    Reread { layer: String, rewrite: Rewrite },
     /// The reader's bias takes back what is added to each of its inputs: b −= W·(by·1).
     ShiftBias { reader: String, by: f64 },
     /// The parameters of a layer begin anew.
     Redraw { layer: String },
+    /// The parameters of `to` are made as copies of those of `from`, with the optimiser's state and the ages.
+    Copy { from: String, to: String },
 }
 
 /// A plan with every choice made.
@@ -44,11 +48,20 @@ pub enum Edit {
 pub struct Concrete {
     pub edits: Vec<Edit>,
     pub dice: Dice,
+    /// What the plan could not foresee, in words for the user.
+    pub notes: Vec<String>,
+    /// Floating-point operations that the choices took beside the measuring.
+    pub flops: u64,
 }
 
-/// Makes every choice of `plan`: which unit is copied, with which share, which unit goes.
-/// Refused where [`Plan::runs`] says no.
-pub fn realise<T: Real>(plan: &Plan, parameters: &[Parameter<T>], dice: Dice) -> Result<Concrete, Refusal> {
+/// Makes every choice of `plan`: which unit is copied, with which share, which unit goes. `measurements` hold what
+/// the plan says that it needs. Refused where [`Plan::runs`] says no.
+pub fn realise<T: Real>(
+    plan: &Plan,
+    parameters: &[Parameter<T>],
+    measurements: &Measurements,
+    dice: Dice,
+) -> Result<Concrete, Refusal> {
     plan.runs().map_err(|what| {
         Refusal::error("G0910", format!("`{what}` is checked but does not run yet"), "see CHANGELOG.md for what runs")
     })?;
@@ -61,38 +74,55 @@ pub fn realise<T: Real>(plan: &Plan, parameters: &[Parameter<T>], dice: Dice) ->
                 let (from, to) = (width(*axis, parameters), after.width(*axis).exact());
                 let origins = match method {
                     Method::Split => shares(from, to, after.axis(*axis).name.as_str(), dice),
-                    _ => kept(0..from).chain((from..to).map(|_| Origin::Fresh)).collect(),
+                    Method::Mirror => kept(0..from).chain(pairs(from, to)).collect(),
+                    Method::Pad | Method::Random | Method::Gradmax => {
+                        kept(0..from).chain((from..to).map(|_| Origin::Fresh)).collect()
+                    }
                 };
                 let fresh = Fresh { eps: *eps, fan_in: *fan_in };
-                edits.push(Edit::Rewrite(Rewrite { axis: *axis, origins, fresh, zero_moments: *zero_moments }));
+                edits.push(Edit::Rewrite(Rewrite {
+                    fresh,
+                    zero_moments: *zero_moments,
+                    ..Rewrite::new(*axis, origins)
+                }));
             }
             Change::Narrow { axis, .. } => {
                 let (_, units) = stay.iter().find(|(known, _)| known == axis).expect("each narrowed axis was ranked");
-                let origins = kept(units.iter().copied()).collect();
-                let fresh = Fresh { eps: 0.0, fan_in: 0.0 };
-                edits.push(Edit::Rewrite(Rewrite { axis: *axis, origins, fresh, zero_moments: false }));
+                edits.push(Edit::Rewrite(Rewrite::new(*axis, kept(units.iter().copied()).collect())));
             }
             Change::Insert { layer, recipe } => {
                 edits.push(Edit::Insert { layer: layer.clone(), recipe: *recipe });
-                if let Recipe::Shift { by } = *recipe {
-                    let made = after.layer(layer).expect("a plan inserts into its architecture");
-                    for reader in super::anatomy::weight_readers(made.output.axis, after) {
-                        edits.push(Edit::ShiftBias { reader: reader.name.clone(), by });
+                let made = after.layer(layer).expect("a plan inserts into its architecture");
+                let readers = super::anatomy::weight_readers(made.output.axis, after).map(|reader| reader.name.clone());
+                match *recipe {
+                    Recipe::Shift { by } => edits.extend(readers.map(|reader| Edit::ShiftBias { reader, by })),
+                    Recipe::Mirror { share } => {
+                        let units = 0..width(made.input.axis, parameters);
+                        let half = |share| units.clone().map(move |unit| Origin::Old { unit, share });
+                        let rewrite = Rewrite {
+                            // What the reader was told about t says nothing about φ(t) and φ(−t) apart.
+                            zero_moments: true,
+                            ..Rewrite::new(made.input.axis, half(share).chain(half(-share)).collect())
+                        };
+                        edits.extend(readers.map(|layer| Edit::Reread { layer, rewrite: rewrite.clone() }));
                     }
+                    Recipe::Identity | Recipe::Gate | Recipe::Parametric | Recipe::Native => {}
                 }
             }
             Change::Remove { layer } => edits.push(Edit::Remove { layer: layer.clone() }),
             Change::Redraw { layer } => edits.push(Edit::Redraw { layer: layer.clone() }),
-            Change::Kernel { .. } | Change::Copy { .. } => unreachable!("`Plan::runs` has refused these"),
+            Change::Copy { from, to } => edits.push(Edit::Copy { from: from.clone(), to: to.clone() }),
+            Change::Kernel { .. } => unreachable!("`Plan::runs` has refused it"),
         }
     }
-    Ok(Concrete { edits, dice })
+    let _ = measurements;
+    Ok(Concrete { edits, dice, notes: Vec::new(), flops: 0 })
 }
 
 /// Carries out `concrete`. Afterwards the parameters are those of `after`, in its order, with its frozen marks.
 /// Panics when they are not: then plan and rewrite disagree, which is a bug.
 pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, after: &Architecture) {
-    let Concrete { edits, dice } = concrete;
+    let Concrete { edits, dice, .. } = concrete;
     let slots: Vec<SlotKind> = parameters
         .iter()
         .map(|p| p.slots.iter().map(|slot| slot.kind).collect())
@@ -108,14 +138,39 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
             }
             Edit::Insert { layer, recipe } => {
                 let layer = after.layer(&layer).expect("a plan inserts into its architecture");
-                for shape in layer.kind.parameters(layer, after) {
-                    let mut parameter = fresh_parameter(layer, shape, after, dice.seed);
-                    begin(&mut parameter, recipe);
-                    if parameter.role.is_learned() {
-                        let zeros = || ArrayD::from_elem(parameter.value.raw_dim(), T::ZERO);
-                        parameter.slots = slots.iter().map(|&kind| Slot { kind, value: zeros() }).collect();
+                let last = layer.block.last().map(|last| last.id);
+                for made in std::iter::once(layer).chain(&layer.block) {
+                    for shape in made.kind.parameters(made, after) {
+                        let mut parameter = fresh_parameter(made, shape, after, dice.seed);
+                        match recipe {
+                            Recipe::Gate if Some(made.id) == last => parameter.value.fill(T::ZERO),
+                            _ => begin(&mut parameter, recipe),
+                        }
+                        if parameter.role.is_learned() {
+                            let zeros = || ArrayD::from_elem(parameter.value.raw_dim(), T::ZERO);
+                            parameter.slots = slots.iter().map(|&kind| Slot { kind, value: zeros() }).collect();
+                        }
+                        parameters.push(parameter);
                     }
-                    parameters.push(parameter);
+                }
+            }
+            Edit::Copy { from, to } => {
+                let copies: Vec<Parameter<T>> = parameters
+                    .iter()
+                    .filter_map(|parameter| {
+                        let (layer, rest) = parameter.name.split_once('.')?;
+                        (layer == from).then(|| Parameter { name: format!("{to}.{rest}"), ..parameter.clone() })
+                    })
+                    .collect();
+                parameters.extend(copies);
+            }
+            Edit::Reread { layer, rewrite } => {
+                let reads = |p: &&mut Parameter<T>| {
+                    layer_of(&p.name) == layer && p.dims.contains(&Dim::Feature(rewrite.axis, Side::Reads))
+                };
+                let layer = after.layer(&layer).expect("what reads an insertion stays");
+                for parameter in parameters.iter_mut().filter(reads) {
+                    rewrite.apply(parameter, layer, after, dice);
                 }
             }
             Edit::Remove { layer } => parameters.retain(|parameter| layer_of(&parameter.name) != layer),
@@ -151,6 +206,15 @@ fn width<T>(axis: AxisId, parameters: &[Parameter<T>]) -> usize {
         .iter()
         .find_map(|parameter| parameter.dims_of(axis).next().map(|at| parameter.value.shape()[at]))
         .expect("a hidden axis is spanned by the weight that writes it")
+}
+
+/// New units in pairs that cancel: first the first of each pair, then their opposites. An odd one is left over at
+/// the end; nobody listens to it.
+fn pairs(from: usize, to: usize) -> impl Iterator<Item = Origin> {
+    let half = (to - from) / 2;
+    let odd = (to - from) % 2;
+    let firsts = (0..half).map(|_| Origin::Fresh);
+    firsts.chain((0..half).map(move |at| Origin::Opposite { of: from + at })).chain((0..odd).map(|_| Origin::Silent))
 }
 
 /// The old units, then copies in a drawn order, each unit as often as any other. The shares of one unit's copies
@@ -214,12 +278,19 @@ fn most_important<T: Real>(plan: &Plan, parameters: &[Parameter<T>]) -> Vec<(Axi
 
 /// The values with which an inserted layer begins; `parameter` is fresh.
 fn begin<T: Real>(parameter: &mut Parameter<T>, recipe: Recipe) {
+    if matches!(recipe, Recipe::Native | Recipe::Gate) {
+        return;
+    }
     match parameter.role {
         Role::Weight => {
-            let inputs = parameter.value.shape()[1];
+            let shape = parameter.value.shape().to_vec();
             parameter.value.fill(T::ZERO);
-            for unit in 0..parameter.value.shape()[0].min(inputs) {
-                parameter.value[[unit, unit].as_slice()] = T::ONE;
+            // The middle of a kernel passes each pixel on.
+            let mut at: Vec<usize> = shape.iter().map(|extent| extent / 2).collect();
+            for unit in 0..shape[0] {
+                // The second half of a mirror is −I.
+                (at[0], at[1]) = (unit, unit % shape[1]);
+                parameter.value[at.as_slice()] = if unit < shape[1] { T::ONE } else { -T::ONE };
             }
         }
         Role::Bias => {

@@ -6,7 +6,7 @@ use crate::nn::architecture::Init;
 use crate::nn::init::Law;
 use crate::nn::{Architecture, AxisId, Dim, Layer, Parameter, Role, Side, SlotKind};
 use crate::tensor::Real;
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{Array2, ArrayD, Axis, IxDyn};
 
 /// Where one unit of the new axis comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,8 +14,14 @@ pub enum Origin {
     /// A unit that was there. Its readers get `share` of its outgoing weights: 1, or for several copies of
     /// one unit numbers that sum to 1.
     Old { unit: usize, share: f64 },
-    /// A new unit.
+    /// A new unit, drawn by the initialisers of the layers on both sides, at the rewrite's scales.
     Fresh,
+    /// A new unit to which nobody listens yet: drawn likewise, with outgoing weights 0.
+    Silent,
+    /// A new unit with the incoming weights of the new unit `of` and its outgoing ones negated: the two cancel.
+    Opposite { of: usize },
+    /// A new unit whose weights were worked out from measurements: its place among [`Rewrite::given`].
+    Given { at: usize },
 }
 
 /// The scale of fresh weights, relative to the initialiser of the layer that they belong to.
@@ -27,6 +33,15 @@ pub struct Fresh {
     pub fan_in: f64,
 }
 
+/// Weights of new units in one parameter: one row for each unit, which holds its incoming weights where the
+/// parameter emits the axis and its outgoing ones where it reads it. What the row is too short for stays 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    pub parameter: String,
+    /// [unit, weight]
+    pub units: Array2<f64>,
+}
+
 /// What becomes of one axis, in every tensor that spans it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rewrite {
@@ -34,6 +49,8 @@ pub struct Rewrite {
     /// One for each unit of the new axis.
     pub origins: Vec<Origin>,
     pub fresh: Fresh,
+    /// The weights of the units that say [`Origin::Given`].
+    pub given: Vec<Given>,
     /// The optimiser's state of everything that spans the axis begins anew.
     pub zero_moments: bool,
 }
@@ -65,6 +82,11 @@ impl ArrayKind {
 }
 
 impl Rewrite {
+    /// A rewrite that draws nothing and carries the optimiser's state.
+    pub fn new(axis: AxisId, origins: Vec<Origin>) -> Rewrite {
+        Rewrite { axis, origins, fresh: Fresh { eps: 0.0, fan_in: 0.0 }, given: Vec::new(), zero_moments: false }
+    }
+
     /// Rewrites one parameter with everything that belongs to it. `layer` is its owner in `after`.
     pub fn apply<T: Real>(&self, parameter: &mut Parameter<T>, layer: &Layer, after: &Architecture, dice: Dice) {
         let mut spanned: Vec<(usize, Side)> = parameter
@@ -94,7 +116,7 @@ impl Rewrite {
                 .iter()
                 .map(|origin| match origin {
                     Origin::Old { unit, .. } => parameter.births[at][*unit],
-                    Origin::Fresh => parameter.updates,
+                    _ => parameter.updates,
                 })
                 .collect();
             if self.zero_moments {
@@ -121,7 +143,7 @@ impl Rewrite {
         *array = resized;
     }
 
-    /// Values of fresh entries along one dimension.
+    /// Values of fresh entries along one dimension; they are 0 before.
     fn fill<T: Real>(
         &self,
         parameter: &mut Parameter<T>,
@@ -131,22 +153,42 @@ impl Rewrite {
         after: &Architecture,
         dice: Dice,
     ) {
-        let fresh: Vec<usize> = (0..self.origins.len()).filter(|&new| self.origins[new] == Origin::Fresh).collect();
-        if fresh.is_empty() {
-            return;
-        }
-        let scale = match (parameter.role, side) {
-            (Role::Gain | Role::RunningVariance, _) => {
-                for &unit in &fresh {
-                    parameter.value.index_axis_mut(Axis(at), unit).fill(T::ONE);
-                }
-                return;
+        match parameter.role {
+            Role::Weight => {
+                self.draw(parameter, side, layer, after, dice);
+                self.give(parameter, at);
             }
-            (Role::Weight, Side::Emits) => self.fresh.fan_in,
-            (Role::Weight, Side::Reads) => self.fresh.eps,
-            (Role::Bias | Role::RunningMean, _) => return,
+            Role::Gain | Role::RunningVariance => {
+                for (new, origin) in self.origins.iter().enumerate() {
+                    if !matches!(origin, Origin::Old { .. }) {
+                        parameter.value.index_axis_mut(Axis(at), new).fill(T::ONE);
+                    }
+                }
+            }
+            Role::Bias | Role::RunningMean => {}
+        }
+        for (new, origin) in self.origins.iter().enumerate() {
+            let Origin::Opposite { of } = *origin else { continue };
+            let mut twin = parameter.value.index_axis(Axis(at), of).to_owned();
+            if side == Side::Reads {
+                twin.mapv_inplace(|x| -x);
+            }
+            parameter.value.index_axis_mut(Axis(at), new).assign(&twin);
+        }
+    }
+
+    /// The weights of units that are drawn.
+    fn draw<T: Real>(&self, parameter: &mut Parameter<T>, side: Side, layer: &Layer, after: &Architecture, dice: Dice) {
+        let is_drawn = |origin: &Origin| match side {
+            Side::Emits => matches!(origin, Origin::Fresh | Origin::Silent),
+            Side::Reads => *origin == Origin::Fresh,
         };
-        if scale == 0.0 {
+        let drawn: Vec<usize> = (0..self.origins.len()).filter(|&new| is_drawn(&self.origins[new])).collect();
+        let scale = match side {
+            Side::Emits => self.fresh.fan_in,
+            Side::Reads => self.fresh.eps,
+        };
+        if drawn.is_empty() || scale == 0.0 {
             return;
         }
         let law = native(layer, &parameter.dims, after);
@@ -155,19 +197,29 @@ impl Rewrite {
         let row_length: usize = parameter.value.shape()[1..].iter().product();
         let taps: usize = parameter.value.shape()[2..].iter().product();
         let values = parameter.value.as_slice_mut().expect("a resized array is in row-major order");
-        let mut drawn = vec![0.0; row_length];
+        let mut draws = vec![0.0; row_length];
         let mut put = |row: usize, from: usize, to: usize| {
-            law.fill(&mut stream, row, from, &mut drawn[from..to]);
-            for (value, draw) in values[row * row_length + from..row * row_length + to].iter_mut().zip(&drawn[from..to])
+            law.fill(&mut stream, row, from, &mut draws[from..to]);
+            for (value, draw) in values[row * row_length + from..row * row_length + to].iter_mut().zip(&draws[from..to])
             {
                 *value = T::from_f64(scale * draw);
             }
         };
         match side {
-            Side::Emits => fresh.iter().for_each(|&row| put(row, 0, row_length)),
+            Side::Emits => drawn.iter().for_each(|&row| put(row, 0, row_length)),
             Side::Reads => {
-                (0..rows).for_each(|row| fresh.iter().for_each(|&column| put(row, column * taps, (column + 1) * taps)))
+                (0..rows).for_each(|row| drawn.iter().for_each(|&column| put(row, column * taps, (column + 1) * taps)))
             }
+        }
+    }
+
+    /// The weights of units that were worked out.
+    fn give<T: Real>(&self, parameter: &mut Parameter<T>, at: usize) {
+        let Some(given) = self.given.iter().find(|given| given.parameter == parameter.name) else { return };
+        for (new, origin) in self.origins.iter().enumerate() {
+            let Origin::Given { at: unit } = *origin else { continue };
+            let mut into = parameter.value.index_axis_mut(Axis(at), new);
+            into.iter_mut().zip(given.units.row(unit)).for_each(|(into, &x)| *into = T::from_f64(x));
         }
     }
 }

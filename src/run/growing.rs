@@ -76,7 +76,8 @@ impl Run<'_> {
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
         let probe = crate::grow::Probe::before(&mut self.network, view, &plan);
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.step };
-        let concrete = crate::grow::realise(&plan, self.network.parameters(), dice)?;
+        let measurements = crate::grow::Measurements::none();
+        let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
         crate::grow::apply(concrete, self.network.parameters(), &plan.after);
         self.architecture = plan.after.clone();
         self.replan();

@@ -1,5 +1,6 @@
 //! Growth: what operators plan, what they promise and keep, what they do to the optimiser's state.
 
+mod methods;
 mod plans;
 pub mod promises;
 mod sequences;

@@ -152,7 +152,9 @@ impl Form {
         match self.method {
             "identity" => Recipe::Identity,
             "shift" => Recipe::Shift { by: floor },
-            "mirror" => Recipe::Mirror,
+            // φ(t) − φ(−t) is (1 + α)·t for a leaky_relu of slope α, and t for the others.
+            "mirror" if self.activation == Activation::LeakyRelu => Recipe::Mirror { share: 1.0 / (1.0 + LEAK) },
+            "mirror" => Recipe::Mirror { share: 1.0 },
             "gate" => Recipe::Gate,
             _ => Recipe::Parametric,
         }
@@ -173,6 +175,9 @@ impl Form {
         }
     }
 }
+
+/// leaky_relu's slope below 0, as the engine has it.
+const LEAK: f64 = 0.01_f32 as f64;
 
 /// Least value of an activation, when it is bounded below; rounded down a little where it is no round number.
 fn floor(activation: Activation) -> Option<f64> {

@@ -7,13 +7,13 @@ use growrun::optim::{Optimizer, Rule};
 use growrun::tensor::Compute;
 use ndarray::{Array2, ArrayD, ArrayView2, array};
 
-const ADAM: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
+pub const ADAM: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
 const ADAMW: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.01 };
-const MOMENTUM: Rule = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
+pub const MOMENTUM: Rule = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
 const NESTEROV: Rule = Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
 
 /// 2 → h1 2 → out 1 with values, moments and births that can be followed by eye.
-fn small() -> (Architecture, Network<f32>) {
+pub fn small() -> (Architecture, Network<f32>) {
     let net = architecture(2, &[("h1", 2, Activation::Tanh), ("out", 1, Activation::Linear)]);
     let mut network = Network::new(&net, 0, Compute::single());
     let arrays: [ArrayD<f32>; 4] = [
@@ -37,7 +37,7 @@ fn small() -> (Architecture, Network<f32>) {
     (net, network)
 }
 
-fn slots(parameter: &Parameter<f32>) -> (&ArrayD<f32>, &ArrayD<f32>) {
+pub fn slots(parameter: &Parameter<f32>) -> (&ArrayD<f32>, &ArrayD<f32>) {
     (&parameter.slots[0].value, &parameter.slots[1].value)
 }
 
@@ -135,16 +135,8 @@ fn dimensions_that_span_an_axis_twice_are_rewritten_one_by_one() {
     let axis = net.layer("h1").expect("it is there").output.axis;
     network.parameters()[0].dims[1] = growrun::nn::Dim::Feature(axis, growrun::nn::Side::Reads);
     net.set_width(axis, growrun::nn::Width::exactly(3));
-    let rewrite = grow::Rewrite {
-        axis,
-        origins: vec![
-            grow::Origin::Old { unit: 0, share: 1.0 },
-            grow::Origin::Old { unit: 1, share: 0.25 },
-            grow::Origin::Old { unit: 1, share: 0.75 },
-        ],
-        fresh: grow::rewrite::Fresh { eps: 0.0, fan_in: 0.0 },
-        zero_moments: false,
-    };
+    let origins = [(0, 1.0), (1, 0.25), (1, 0.75)].map(|(unit, share)| grow::Origin::Old { unit, share });
+    let rewrite = grow::Rewrite::new(axis, origins.to_vec());
     let layer = net.layer("h1").expect("it is there").clone();
     let h1 = &mut network.parameters()[0];
     rewrite.apply(h1, &layer, &net, grow::Dice { seed: 0, step: 0 });
@@ -154,7 +146,13 @@ fn dimensions_that_span_an_axis_twice_are_rewritten_one_by_one() {
     assert_eq!(h1.births, [vec![0, 1, 1], vec![0, 1, 1]]);
 }
 
-fn step(network: &mut Network<f32>, optimizer: &mut Optimizer, at: u64, x: ArrayView2<f32>, target: ArrayView2<f32>) {
+pub fn step(
+    network: &mut Network<f32>,
+    optimizer: &mut Optimizer,
+    at: u64,
+    x: ArrayView2<f32>,
+    target: ArrayView2<f32>,
+) {
     let output = network.forward(x, Mode::Train { seed: 5, step: at }).to_owned();
     let d = (&output - &target) / output.nrows() as f32;
     network.backward(d.view());

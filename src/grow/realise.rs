@@ -224,13 +224,29 @@ fn shares(from: usize, to: usize, axis: &str, dice: Dice) -> Vec<Origin> {
     let mut stream = dice.stream(axis);
     let order = stream.permutation(from);
     let copied: Vec<usize> = (0..from).chain((0..to - from).map(|at| order[at % from] as usize)).collect();
+    let mut copies = vec![0usize; from];
+    let number: Vec<usize> = copied
+        .iter()
+        .map(|&unit| {
+            copies[unit] += 1;
+            copies[unit] - 1
+        })
+        .collect();
     let mut draws = stream.row(1);
-    let weights: Vec<f64> = copied.iter().map(|_| 0.75 + 0.5 * draws.uniform()).collect();
+    let turns: Vec<usize> = copies.iter().map(|&copies| (draws.uniform() * copies as f64) as usize).collect();
+    // Around 1, each copy of a unit in a part of its own with gaps between: drawn from one interval, two could be so
+    // nearly equal that hundreds of steps would not separate them.
+    let weights: Vec<f64> = copied
+        .iter()
+        .zip(&number)
+        .map(|(&unit, number)| {
+            let part = (number + turns[unit]) % copies[unit];
+            0.75 + 0.5 * (part as f64 + 0.25 + 0.5 * draws.uniform()) / copies[unit] as f64
+        })
+        .collect();
     let mut sums = vec![0.0; from];
-    let mut copies = vec![0; from];
     for (&unit, weight) in copied.iter().zip(&weights) {
         sums[unit] += weight;
-        copies[unit] += 1;
     }
     copied
         .iter()

@@ -1,10 +1,16 @@
 //! Growth: what operators plan, what they promise and keep, what they do to the optimiser's state.
 
+mod age;
+mod carried;
+mod lab;
 mod methods;
+mod moments;
 mod plans;
 pub mod promises;
 mod sequences;
 mod state;
+mod symmetry;
+mod table;
 
 use growrun::base::{Args, Refusal, Target, Value};
 use growrun::grow::{self, Plan};

@@ -1,95 +1,23 @@
 //! Promises, kept on real networks and noticed when they are broken.
 
 use super::*;
-use growrun::base::rng::{Purpose, Stream};
-use growrun::grow::{Dice, Measured, Measurements, Probe, Promise};
+use growrun::grow::{Dice, Measurements, Probe};
 use growrun::nn::{Mode, Network};
-use growrun::tensor::Compute;
 use ndarray::Array2;
 
 /// Standard normal examples: [examples, width].
 pub fn examples(count: usize, width: usize, name: &str) -> Array2<f32> {
-    let mut stream = Stream::new(11, Purpose::Data, name, 0);
-    let mut out = Array2::zeros((count, width));
-    for (at, mut row) in out.outer_iter_mut().enumerate() {
-        let mut draws = stream.row(at as u64);
-        row.iter_mut().for_each(|x| *x = draws.normal() as f32);
-    }
-    out
+    lab::normal(count, width, name)
 }
 
 /// A network whose biases are not zero either, as after some training.
 pub fn network(architecture: &Architecture) -> Network<f32> {
-    let mut network = Network::new(architecture, 3, Compute::single());
-    let mut stream = Stream::new(3, Purpose::Data, "biases", 0);
-    for (at, parameter) in network.parameters().iter_mut().enumerate().filter(|(_, p)| p.dims.len() == 1) {
-        let mut draws = stream.row(at as u64);
-        parameter.value.iter_mut().for_each(|b| *b = (0.2 * draws.normal()) as f32);
-    }
-    network
+    lab::network(architecture, &mut lab::Skipped::default()).expect("dense networks run")
 }
 
 /// Carries a plan out on a network.
 pub fn carry_out(plan: &Plan, network: &mut Network<f32>) {
-    let concrete =
-        grow::realise(plan, network.parameters(), &Measurements::none(), Dice { seed: 3, step: 40 }).expect("it runs");
-    grow::apply(concrete, network.parameters(), &plan.after);
-    network.replan(&plan.after, 0);
-}
-
-fn event(net: &Architecture, word: &str, arguments: &[(&'static str, &str)]) -> (Plan, Measured) {
-    let plan = planned(net, word, arguments);
-    let mut network = network(net);
-    let x = examples(100, 8, "x");
-    let probe = Probe::before(&mut network, x.view(), &plan);
-    carry_out(&plan, &mut network);
-    let measured = probe.after(&mut network, x.view(), &plan);
-    (plan, measured)
-}
-
-#[test]
-fn every_operator_that_runs_keeps_its_promise_behind_every_activation() {
-    for activation in Activation::ALL {
-        let net = usual(activation);
-        for (word, arguments) in [
-            ("widen", &[("target", "h1"), ("to", "300")][..]),
-            ("widen", &[("target", "all"), ("by", "2x")]),
-            ("widen", &[("target", "h2"), ("to", "75"), ("eps", "1e-3")]),
-            ("widen", &[("target", "all"), ("to", "75"), ("eps", "0.5")]),
-            ("widen", &[("target", "h2"), ("to", "75"), ("method", "split")]),
-            ("widen", &[("target", "all"), ("by", "3x"), ("method", "split")]),
-            ("widen", &[("target", "h1"), ("to", "75"), ("method", "mirror")]),
-            ("widen", &[("target", "h1..h2"), ("by", "6"), ("method", "mirror"), ("eps", "0.1")]),
-            ("widen", &[("target", "all"), ("by", "2x"), ("method", "mirror"), ("fan_in", "3")]),
-            ("insert identity", &[("after", "h1")]),
-            ("insert identity", &[("before", "out")]),
-            ("insert identity", &[("after", "h2"), ("activation", "linear")]),
-            ("insert identity", &[("after", "h1"), ("method", "mirror")]),
-            ("insert identity", &[("before", "out"), ("method", "mirror"), ("activation", "gelu")]),
-            ("insert identity", &[("before", "h1"), ("method", "mirror"), ("activation", "silu")]),
-            ("insert identity", &[("after", "h2"), ("method", "mirror"), ("activation", "softplus")]),
-            ("freeze", &[("target", "h1")]),
-        ] {
-            let (plan, measured) = event(&net, word, arguments);
-            let what = format!("{word} {arguments:?} behind {activation}: {measured:?}");
-            assert!(measured.verdict.held, "{what}");
-            match plan.promise {
-                Promise::Bitwise => assert_eq!((measured.drift, measured.verdict.bound), (0.0, Some(0.0)), "{what}"),
-                // Three layers' worth of rounding of numbers of order 10.
-                Promise::Rounding => assert!(measured.drift < 1e-4, "{what}"),
-                Promise::Bounded => assert!(measured.drift > 0.0 && measured.verdict.bound > Some(0.0), "{what}"),
-                Promise::None => panic!("{what}"),
-            }
-        }
-    }
-}
-
-#[test]
-fn old_and_new_networks_agree_when_the_sum_crosses_a_block() {
-    // 250 → 270 units cross the border of the 256-block of a sum.
-    let net = architecture(8, &[("h1", 250, Activation::Tanh), ("out", 10, Activation::Linear)]);
-    let (_, measured) = event(&net, "widen", &[("target", "h1"), ("to", "270")]);
-    assert_eq!((measured.drift, measured.verdict.held), (0.0, true));
+    lab::grow(plan, network);
 }
 
 #[test]
@@ -128,24 +56,6 @@ fn what_is_not_a_number_keeps_no_promise() {
     carry_out(&plan, &mut network);
     network.parameter_mut("h2.weight").expect("it is there").value[[0, 40]] = f32::NAN;
     assert!(!probe.after(&mut network, x.view(), &plan).verdict.held);
-}
-
-#[test]
-fn permuting_an_axis_changes_the_function_by_rounding_only() {
-    let net = usual(Activation::Gelu);
-    let mut network = network(&net);
-    let x = examples(50, 8, "x");
-    let before = network.forward(x.view(), Mode::Evaluate).to_owned();
-    let axis = net.layer("h1").expect("it is there").output.axis;
-    let order = Stream::new(1, Purpose::Data, "order", 0).permutation(32);
-    let origins = order.iter().map(|&unit| grow::Origin::Old { unit: unit as usize, share: 1.0 }).collect();
-    let edits = vec![grow::Edit::Rewrite(grow::Rewrite::new(axis, origins))];
-    let concrete = grow::Concrete { edits, dice: Dice { seed: 0, step: 0 }, notes: Vec::new(), flops: 0 };
-    grow::apply(concrete, network.parameters(), &net);
-    let after = network.forward(x.view(), Mode::Evaluate).to_owned();
-    let largest = (&after - &before).iter().fold(0f32, |a, b| a.max(b.abs()));
-    // Sums of 32 numbers of order 1 in another order, through one more layer.
-    assert!(largest > 0.0 && largest < 1e-5, "{largest}");
 }
 
 #[test]

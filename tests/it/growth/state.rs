@@ -1,16 +1,12 @@
 //! What growth does to values, optimiser state and ages, entry by entry.
 
+pub use super::lab::{ADAM, MOMENTUM};
 use super::promises::{carry_out, examples};
 use super::*;
 use growrun::nn::{Mode, Network, Parameter, Slot, SlotKind};
-use growrun::optim::{Optimizer, Rule};
+use growrun::optim::Optimizer;
 use growrun::tensor::Compute;
-use ndarray::{Array2, ArrayD, ArrayView2, array};
-
-pub const ADAM: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 };
-const ADAMW: Rule = Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.01 };
-pub const MOMENTUM: Rule = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
-const NESTEROV: Rule = Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
+use ndarray::{ArrayD, ArrayView2, array};
 
 /// 2 → h1 2 → out 1 with values, moments and births that can be followed by eye.
 pub fn small() -> (Architecture, Network<f32>) {
@@ -159,60 +155,6 @@ pub fn step(
     optimizer.update(network, 0.01);
 }
 
-/// Whether the entries of `small` are those of the corner of `large`.
-fn corner_is_equal(small: &ArrayD<f32>, large: &ArrayD<f32>) -> bool {
-    small.indexed_iter().all(|(index, value)| large[&index] == *value)
-}
-
-/// Two runs, one grown after 5 steps by a pad with eps 0; whether all old values, then all old slots, are equal
-/// to the last bit after one more step of both. `spoil` may change the grown network before that step.
-fn still_equal(rule: Rule, spoil: impl Fn(&mut Network<f32>)) -> (bool, bool) {
-    let mut net = Architecture::new(8, None, Task::Classification);
-    for name in ["h1", "h2"] {
-        let settings = Settings { activation: Activation::Gelu, dropout: 0.25, ..Settings::default() };
-        push(&mut net, name, 20, settings);
-    }
-    push(&mut net, "out", 3, Settings::default());
-    let mut plain = Network::new(&net, 1, Compute::single());
-    let mut optimizer = Optimizer::new(rule, 0.01, None);
-    let (x, target): (Array2<f32>, Array2<f32>) = (examples(16, 8, "x"), examples(16, 3, "y"));
-    for at in 0..5 {
-        step(&mut plain, &mut optimizer, at, x.view(), target.view());
-    }
-    let mut grown = plain.clone();
-    carry_out(&planned(&net, "widen", &[("target", "all"), ("to", "33")]), &mut grown);
-    spoil(&mut grown);
-    for network in [&mut plain, &mut grown] {
-        step(network, &mut optimizer, 5, x.view(), target.view());
-    }
-    let (plain, grown) = (plain.parameters(), grown.parameters());
-    let pairs = || plain.iter().zip(grown.iter());
-    let values = pairs().all(|(p, g)| corner_is_equal(&p.value, &g.value));
-    let slots = pairs().all(|(p, g)| p.slots.iter().zip(&g.slots).all(|(p, g)| corner_is_equal(&p.value, &g.value)));
-    (values, slots)
-}
-
-#[test]
-fn after_a_pad_one_more_update_is_bit_equal_on_every_old_entry() {
-    for rule in [MOMENTUM, NESTEROV, ADAM, ADAMW] {
-        assert_eq!(still_equal(rule, |_| {}), (true, true), "{rule:?}");
-    }
-}
-
-#[test]
-fn losing_a_slot_or_an_age_is_noticed() {
-    for rule in [MOMENTUM, NESTEROV, ADAM, ADAMW] {
-        for slot in 0..rule.slots().len() {
-            let lose = |network: &mut Network<f32>| network.parameters()[2].slots[slot].value.fill(0.0);
-            assert_eq!(still_equal(rule, lose), (false, false), "{rule:?} without slot {slot}");
-        }
-    }
-    let forget = |network: &mut Network<f32>| network.parameters()[0].births[0].fill(0);
-    assert_eq!(still_equal(ADAM, forget), (true, true), "old entries do not look at their neighbours' ages");
-    let rejuvenate = |network: &mut Network<f32>| network.parameters()[0].births[0].fill(5);
-    assert_eq!(still_equal(ADAM, rejuvenate), (false, true));
-}
-
 #[test]
 fn fresh_units_begin_to_learn_at_once_on_the_reading_side() {
     let net = usual(Activation::Relu);
@@ -228,22 +170,5 @@ fn fresh_units_begin_to_learn_at_once_on_the_reading_side() {
         let rows = gradient("h1.weight").slice(ndarray::s![32.., ..]).iter().any(|&g| g != 0.0);
         // ∂Z = δ·f(Ux+u)ᵀ at once; ∂U needs Z, which is 0 for one step.
         assert_eq!((columns, rows), (true, rows_learn), "step {at}");
-    }
-}
-
-#[test]
-fn copies_of_a_unit_separate() {
-    let net = usual(Activation::Tanh);
-    let mut network = super::promises::network(&net);
-    carry_out(&planned(&net, "widen", &[("target", "h1"), ("by", "2x"), ("method", "split")]), &mut network);
-    let mut optimizer = Optimizer::new(MOMENTUM, 0.01, None);
-    let (x, target) = (examples(32, 8, "x"), examples(32, 10, "y"));
-    for at in 0..20 {
-        step(&mut network, &mut optimizer, at, x.view(), target.view());
-    }
-    let weight = &network.parameter("h1.weight").expect("it is there").value;
-    let rows: Vec<Vec<f32>> = weight.outer_iter().map(|row| row.iter().copied().collect()).collect();
-    for (at, row) in rows.iter().enumerate() {
-        assert!(!rows[..at].contains(row), "unit {at} is still a copy");
     }
 }

@@ -373,7 +373,7 @@ fn redraw<T: Real>(parameter: &mut Parameter<T>, layer: &Layer, after: &Architec
             }
         }
         Role::Gain | Role::RunningVariance => value.fill(T::ONE),
-        Role::Bias | Role::RunningMean => {}
+        Role::Bias | Role::RunningMean | Role::Blend => {}
     }
     parameter.gradient = ArrayD::from_elem(IxDyn(&extents), T::ZERO);
     for slot in &mut parameter.slots {

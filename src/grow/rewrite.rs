@@ -165,7 +165,7 @@ impl Rewrite {
                     }
                 }
             }
-            Role::Bias | Role::RunningMean => {}
+            Role::Bias | Role::RunningMean | Role::Blend => {}
         }
         for (new, origin) in self.origins.iter().enumerate() {
             let Origin::Opposite { of } = *origin else { continue };

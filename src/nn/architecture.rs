@@ -59,11 +59,18 @@ pub enum Pooling {
     Global,
 }
 
+/// PyTorch's for layer and batch norm; for rms, too.
+pub const NORM_EPSILON: f64 = 1e-5;
+
 /// What stands after a layer's name and kind. A layer is product → bias → norm → activation → dropout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub activation: Activation,
     pub norm: Option<Norm>,
+    /// ε of the norm; growth rescales it with the width.
+    pub norm_epsilon: f64,
+    /// Whether the activation is (1 − a)·t + a·φ(t) with a learned a; only layers that growth has inserted.
+    pub parametric: bool,
     /// Probability of dropping a unit, in 0..1.
     pub dropout: f64,
     pub bias: bool,
@@ -82,6 +89,8 @@ impl Default for Settings {
         Settings {
             activation: Activation::Linear,
             norm: None,
+            norm_epsilon: NORM_EPSILON,
+            parametric: false,
             dropout: 0.0,
             bias: true,
             init: None,

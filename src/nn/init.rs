@@ -100,7 +100,7 @@ pub fn parameter(layer: &Layer, shape: &ParameterShape, extents: &[usize], seed:
             weight(layer.settings.initialiser(), outputs, inputs, &mut stream)
         }
         Role::Gain | Role::RunningVariance => vec![1.0; count],
-        Role::Bias | Role::RunningMean => vec![0.0; count],
+        Role::Bias | Role::RunningMean | Role::Blend => vec![0.0; count],
     }
 }
 

@@ -15,10 +15,15 @@
 use super::activation::Activation;
 use super::architecture::{Architecture, Layer};
 use super::arrays::{Arrays, settle_shape};
+use super::blend::Blend;
+use super::dense::{Dense, Held, Learned, Source};
+use super::gradients::{self, Update};
+use super::graph::{Graph, Node, Sum};
 use super::init;
-use super::layers::ParameterShape;
+use super::layers::{ParameterShape, Role};
+use super::norm::Normed;
 use super::parameter::{Parameter, Slot, SlotKind};
-use super::pass::{self, Update};
+use super::pass;
 use crate::base::Refusal;
 use crate::tensor::kernels::Function;
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Panels, Real, panels};
@@ -42,90 +47,37 @@ pub fn runs(architecture: &Architecture) -> Result<(), Refusal> {
             return Err(Refusal::error(
                 "G0910",
                 format!("`{}` is a {word} layer, which is checked but not run yet", layer.name),
-                "dense layers run",
+                "dense layers and residual blocks run",
             ));
-        }
-        if layer.settings.norm.is_some() {
-            return Err(Refusal::error(
-                "G0910",
-                format!("`{}` has a norm, which is checked but not run yet", layer.name),
-                "leave `norm` out",
-            )
-            .at("norm"));
         }
     }
     Ok(())
-}
-
-/// A parameter of a layer while the network computes.
-#[derive(Clone, Debug)]
-pub(super) struct Held<T> {
-    /// Its place in [`Network::parameters`].
-    pub parameter: usize,
-    pub frozen: bool,
-    /// Empty while the parameters are in row-major form.
-    pub arrays: Arrays<T>,
-}
-
-/// One layer with its buffers: activations in panels.
-#[derive(Clone)]
-pub(super) struct Dense<T> {
-    pub name: String,
-    pub weight: Held<T>,
-    pub bias: Option<Held<T>>,
-    pub function: Function,
-    pub dropout: f64,
-    pub inputs: usize,
-    pub outputs: usize,
-    /// Whether y is z: a linear layer without dropout.
-    pub plain: bool,
-    /// [batch, out]
-    pub z: Vec<Line<T>>,
-    /// [batch, out]; empty when the output is z itself.
-    pub y: Vec<Line<T>>,
-    /// [batch, out]: 0 or 1/(1 − p). Empty without dropout.
-    pub mask: Vec<Line<T>>,
-    /// ∂L/∂z: [batch, out]
-    pub d: Vec<Line<T>>,
-}
-
-impl<T: Real> Dense<T> {
-    fn output(&self, rows: usize) -> Batch<'_, T> {
-        Batch::new(if self.plain { &self.z } else { &self.y }, rows)
-    }
-
-    fn learns(&self) -> bool {
-        !self.weight.frozen || self.bias.as_ref().is_some_and(|bias| !bias.frozen)
-    }
-
-    /// Multiply-adds of one product with one example.
-    fn size(&self) -> u64 {
-        self.inputs as u64 * self.outputs as u64
-    }
 }
 
 /// A network that computes.
 #[derive(Clone)]
 pub struct Network<T> {
     /// In the declaration order of [`Architecture::parameters`]. Their arrays are empty while they are packed.
-    parameters: Vec<Parameter<T>>,
+    pub(super) parameters: Vec<Parameter<T>>,
     /// Whether the arrays are in panels, in the layers.
     packed: bool,
-    layers: Vec<Dense<T>>,
-    compute: Compute,
+    /// In the order in which they compute, which is that of the declaration.
+    pub(super) layers: Vec<Dense<T>>,
+    pub(super) graph: Graph<T>,
+    pub(super) compute: Compute,
     /// Examples that the buffers hold.
     batch_max: usize,
     /// Examples of the last forward pass.
-    batch: usize,
+    pub(super) batch: usize,
     inputs: usize,
     /// The last batch: [batch, in].
-    x: Vec<Line<T>>,
+    pub(super) x: Vec<Line<T>>,
     /// Output of the last pass, row-major [batch, out].
-    out: Vec<T>,
+    pub(super) out: Vec<T>,
     /// Scratch of the backward pass: a weight turned.
-    turned: Vec<Line<T>>,
+    pub(super) turned: Vec<Line<T>>,
     /// Whether the last forward pass dropped units: then the backward pass uses the same masks.
-    dropped: bool,
+    pub(super) dropped: bool,
 }
 
 impl<T: Real> Network<T> {
@@ -141,6 +93,7 @@ impl<T: Real> Network<T> {
             parameters,
             packed: false,
             layers: Vec::new(),
+            graph: Graph::empty(),
             compute,
             batch_max: 0,
             batch: 0,
@@ -165,47 +118,99 @@ impl<T: Real> Network<T> {
         self.unpack();
         let mut given: Vec<Option<Parameter<T>>> = self.parameters.drain(..).map(Some).collect();
         self.layers.clear();
+        self.graph = Graph::empty();
         self.inputs = units(architecture.input, architecture);
-        for layer in architecture.all_layers() {
-            let mut weight = None;
-            let mut bias = None;
-            for shape in layer.kind.parameters(layer, architecture) {
-                let mut parameter = given
-                    .iter_mut()
-                    .find(|p| p.as_ref().is_some_and(|p| p.name == shape.name))
-                    .and_then(Option::take)
-                    .unwrap_or_else(|| panic!("the architecture has `{}`, the network does not", shape.name));
-                settle_shape(&mut parameter, &shape, architecture);
-                parameter.frozen = layer.frozen;
-                let held =
-                    Some(Held { parameter: self.parameters.len(), frozen: layer.frozen, arrays: Arrays::empty() });
-                match shape.role {
-                    super::Role::Weight => weight = held,
-                    _ => bias = held,
-                }
-                self.parameters.push(parameter);
+        let mut stream = Source::Input;
+        for layer in &architecture.layers {
+            if layer.block.is_empty() {
+                stream = self.add_layer(layer, stream, architecture, &mut given);
+                continue;
             }
-            let function = function(layer.settings.activation);
-            self.layers.push(Dense {
-                name: layer.name.clone(),
-                weight: weight.expect("a dense layer has a weight"),
-                bias,
-                function,
-                dropout: layer.settings.dropout,
-                inputs: units(layer.input, architecture),
-                outputs: units(layer.output, architecture),
-                plain: function == Function::Linear && layer.settings.dropout == 0.0,
-                z: Vec::new(),
-                y: Vec::new(),
-                mask: Vec::new(),
-                d: Vec::new(),
-            });
+            let skip = match layer.settings.project {
+                true => self.add_layer(layer, stream, architecture, &mut given),
+                false => stream,
+            };
+            for inner in &layer.block {
+                stream = self.add_layer(inner, stream, architecture, &mut given);
+            }
+            let columns = units(layer.output, architecture);
+            let end = self.layers.len() - 1;
+            self.graph.nodes.push(Node::Sum(self.graph.sums.len()));
+            stream = Source::Sum(self.graph.sums.len());
+            self.graph.sums.push(Sum { skip, end, columns, y: Vec::new(), d: Vec::new() });
         }
+        self.graph.connect(&self.layers);
         let left: Vec<&str> = given.iter().flatten().map(|p| p.name.as_str()).collect();
         assert!(left.is_empty(), "the architecture has no {left:?}");
         assert!(!self.layers.is_empty(), "a network has at least one layer");
         self.batch = 0;
         self.plan_batch(batch_max);
+    }
+
+    /// Adds one product, with its parameters out of `given`.
+    fn add_layer(
+        &mut self,
+        layer: &Layer,
+        source: Source,
+        architecture: &Architecture,
+        given: &mut [Option<Parameter<T>>],
+    ) -> Source {
+        let mut found: [Option<Held<T>>; 7] = Default::default();
+        for shape in layer.kind.parameters(layer, architecture) {
+            let mut parameter = given
+                .iter_mut()
+                .find(|p| p.as_ref().is_some_and(|p| p.name == shape.name))
+                .and_then(Option::take)
+                .unwrap_or_else(|| panic!("the architecture has `{}`, the network does not", shape.name));
+            settle_shape(&mut parameter, &shape, architecture);
+            parameter.frozen = layer.frozen;
+            let place = match shape.role {
+                Role::Weight => 0,
+                Role::Bias if !shape.is_of_a_norm() => 1,
+                Role::Gain => 2,
+                Role::Bias => 3,
+                Role::RunningMean => 4,
+                Role::RunningVariance => 5,
+                Role::Blend => 6,
+            };
+            found[place] =
+                Some(Held { parameter: self.parameters.len(), frozen: layer.frozen, arrays: Arrays::empty() });
+            self.parameters.push(parameter);
+        }
+        let [weight, bias, gain, shift, mean, variance, share] = found;
+        let outputs = units(layer.output, architecture);
+        let norm = layer.settings.norm.zip(gain).map(|(kind, gain)| Normed {
+            kind,
+            epsilon: layer.settings.norm_epsilon,
+            gain: Learned::new(gain, outputs),
+            shift: shift.map(|shift| Learned::new(shift, outputs)),
+            running: mean.zip(variance).map(|(mean, variance)| [mean, variance]),
+            affine: Vec::new(),
+            mean: Vec::new(),
+            inverse: Vec::new(),
+            of_the_batch: false,
+        });
+        let blend = share.map(|share| Blend { share: Learned::new(share, 1), curve: Vec::new(), slope: Vec::new() });
+        let function = function(layer.settings.activation);
+        self.graph.nodes.push(Node::Layer(self.layers.len()));
+        self.layers.push(Dense {
+            name: layer.name.clone(),
+            source,
+            weight: weight.expect("a layer that computes has a weight"),
+            bias,
+            plain: function == Function::Linear && layer.settings.dropout == 0.0 && blend.is_none(),
+            norm,
+            function,
+            blend,
+            dropout: layer.settings.dropout,
+            inputs: units(layer.input, architecture),
+            outputs,
+            z: Vec::new(),
+            y: Vec::new(),
+            mask: Vec::new(),
+            d: Vec::new(),
+        });
+        Source::Layer(self.layers.len() - 1)
     }
 
     /// Makes room for `batch_max` examples. What only a backward pass needs is planned by the first one.
@@ -217,24 +222,23 @@ impl<T: Real> Network<T> {
             layer.y = if layer.plain { Vec::new() } else { buffer(layer.outputs, batch_max) };
             layer.mask = Vec::new();
             layer.d = Vec::new();
+            if let Some(norm) = &mut layer.norm {
+                norm.affine = buffer(layer.outputs, batch_max);
+                let statistics = norm.statistics(batch_max, layer.outputs);
+                norm.mean = vec![T::ZERO; statistics];
+                norm.inverse = vec![T::ZERO; statistics];
+            }
+            if let Some(blend) = &mut layer.blend {
+                blend.curve = buffer(layer.outputs, batch_max);
+                blend.slope = Vec::new();
+            }
+        }
+        for sum in &mut self.graph.sums {
+            sum.y = buffer(sum.columns, batch_max);
+            sum.d = Vec::new();
         }
         self.out = vec![T::ZERO; batch_max * self.outputs()];
         self.turned = Vec::new();
-    }
-
-    /// Makes room for the backward pass of as many examples as the last forward pass had.
-    fn plan_backward(&mut self) {
-        let batch = self.batch;
-        for layer in &mut self.layers {
-            if layer.d.len() < lines(layer.outputs, batch) {
-                layer.d = buffer(layer.outputs, batch);
-            }
-        }
-        let turned = self.layers.iter().skip(1).map(|layer| panels::panels(layer.inputs) * layer.outputs);
-        let turned = turned.max().unwrap_or(0);
-        if self.turned.len() < turned {
-            self.turned = vec![Line::ZERO; turned];
-        }
     }
 
     // --- parameters
@@ -281,13 +285,13 @@ impl<T: Real> Network<T> {
         }
     }
 
-    fn pack(&mut self) {
+    pub(super) fn pack(&mut self) {
         if self.packed {
             return;
         }
         let path = self.compute.path();
         let (layers, parameters) = (&mut self.layers, &mut self.parameters);
-        for held in layers.iter_mut().flat_map(|layer| [Some(&mut layer.weight), layer.bias.as_mut()]).flatten() {
+        for held in layers.iter_mut().flat_map(Dense::all_mut) {
             let parameter = &mut parameters[held.parameter];
             held.frozen = parameter.frozen;
             held.arrays = Arrays::take(path, parameter);
@@ -301,7 +305,7 @@ impl<T: Real> Network<T> {
         }
         let path = self.compute.path();
         let (layers, parameters) = (&mut self.layers, &mut self.parameters);
-        for held in layers.iter_mut().flat_map(|layer| [Some(&mut layer.weight), layer.bias.as_mut()]).flatten() {
+        for held in layers.iter_mut().flat_map(Dense::all_mut) {
             let arrays = std::mem::replace(&mut held.arrays, Arrays::empty());
             arrays.give_back(path, &mut parameters[held.parameter]);
         }
@@ -314,8 +318,7 @@ impl<T: Real> Network<T> {
         let parameters = &self.parameters;
         self.layers
             .iter_mut()
-            .flat_map(|layer| [Some(&mut layer.weight), layer.bias.as_mut()])
-            .flatten()
+            .flat_map(Dense::learned_mut)
             .filter(|held| !held.frozen)
             .map(|held| (&parameters[held.parameter], held))
     }
@@ -345,11 +348,15 @@ impl<T: Real> Network<T> {
 
     /// Width of the output.
     pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.outputs)
+        match self.graph.nodes.last() {
+            Some(Node::Layer(at)) => self.layers[*at].outputs,
+            Some(Node::Sum(at)) => self.graph.sums[*at].columns,
+            None => 0,
+        }
     }
 
     /// Floating-point operations of a forward pass over `batch` examples, the products alone.
-    fn forward_operations(&self, batch: usize) -> u64 {
+    pub(super) fn forward_operations(&self, batch: usize) -> u64 {
         self.layers
             .iter()
             .fold(0, |sum: u64, layer| sum.saturating_add(layer.size()))
@@ -379,26 +386,6 @@ impl<T: Real> Network<T> {
         assert_eq!(inputs, self.inputs, "the network reads {} values an example", self.inputs);
         self.load(batch, |rows, out| out.set(x.slice(ndarray::s![rows, ..])));
         self.forward_loaded(mode)
-    }
-
-    /// The network's output [batch, out] for the batch of [`Network::load`].
-    pub fn forward_loaded(&mut self, mode: Mode) -> ArrayView2<'_, T> {
-        self.pack();
-        let batch = self.batch;
-        let compute = self.compute.for_work(self.forward_operations(batch));
-        self.dropped = matches!(mode, Mode::Train { .. });
-        for at in 0..self.layers.len() {
-            let (before, rest) = self.layers.split_at_mut(at);
-            let layer = &mut rest[0];
-            if self.dropped && layer.dropout > 0.0 && layer.mask.len() < lines(layer.outputs, batch) {
-                layer.mask = buffer(layer.outputs, batch);
-            }
-            let x = before.last().map_or(Batch::new(&self.x, batch), |layer| layer.output(batch));
-            pass::forward(&compute, layer, x, mode);
-        }
-        let last = self.layers.last().expect("a network has at least one layer");
-        last.output(batch).unpack(last.outputs, &mut self.out[..batch * last.outputs]);
-        self.output()
     }
 
     /// The output of the last forward pass: [batch, out].
@@ -437,7 +424,7 @@ impl<T: Real> Network<T> {
     pub fn update(&mut self, update: &dyn Update<T>) -> bool {
         self.keep_gradients();
         let compute = self.compute.for_work(self.forward_operations(self.batch));
-        pass::update(&compute, &mut self.layers, update)
+        gradients::update(&compute, &mut self.layers, update)
     }
 
     /// Sums of squared gradients per output unit: calls `tell(is a vector, units, sums in panels)` for every
@@ -449,29 +436,10 @@ impl<T: Real> Network<T> {
             sums.clear();
             sums.resize(panels::panels(columns), [0.0; LANES]);
             if let Some(gradient) = &held.arrays.gradient {
-                pass::squares(&compute, gradient, sums);
+                gradients::squares(&compute, gradient, sums);
             }
             tell(is_vector, columns, sums);
         }
-    }
-
-    fn pass_back(&mut self, d_output: ArrayView2<'_, T>, keep: bool, update: Option<&dyn Update<T>>) -> bool {
-        self.pack();
-        self.plan_backward();
-        let batch = self.batch;
-        assert_eq!(d_output.dim(), (batch, self.outputs()), "∂L/∂output has the output's shape");
-        let compute = self.compute.for_work(self.forward_operations(batch));
-        let Some(lowest) = self.layers.iter().position(Dense::learns) else {
-            return true;
-        };
-        let last = self.layers.last_mut().expect("a network has at least one layer");
-        pass::begin_backward(compute.path(), last, d_output, self.dropped);
-        for at in (lowest + 1..self.layers.len()).rev() {
-            let (before, rest) = self.layers.split_at_mut(at);
-            let below = before.last_mut().expect("there is a layer below");
-            pass::pass_down(&compute, below, &rest[0], &mut self.turned, batch, self.dropped);
-        }
-        pass::gradients(&compute, &mut self.layers, Batch::new(&self.x, batch), lowest, keep, update)
     }
 
     /// Weight [out, in] and bias \[out\] of a layer, copied from the form that they are in: after a pass this costs
@@ -486,20 +454,25 @@ impl<T: Real> Network<T> {
         Some((weight, layer.bias.as_ref().map(|bias| copy(bias).into())))
     }
 
-    /// z = x·Wᵀ + b of a layer in the last forward pass: [batch, out].
+    /// x·Wᵀ + b of a layer in the last forward pass, before any norm: [batch, out].
     pub fn pre_activation(&self, layer: &str) -> Option<Array2<T>> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(Batch::new(&layer.z, self.batch).to_array(layer.outputs))
+        Some(layer.affine(self.batch).to_array(layer.outputs))
     }
 
     /// What a layer read in the last forward pass: [batch, in].
     pub fn layer_input(&self, layer: &str) -> Option<Array2<T>> {
-        let at = self.layers.iter().position(|l| l.name == layer)?;
-        let x = if at == 0 { Batch::new(&self.x, self.batch) } else { self.layers[at - 1].output(self.batch) };
-        Some(x.to_array(self.layers[at].inputs))
+        let layer = self.layers.iter().find(|l| l.name == layer)?;
+        Some(self.given(layer.source).to_array(layer.inputs))
     }
 
-    /// ∂L/∂z of a layer after the last backward pass: [batch, out]. Only for layers that it reached.
+    /// What a layer gave in the last forward pass, after everything: [batch, out].
+    pub fn layer_output(&self, layer: &str) -> Option<Array2<T>> {
+        let layer = self.layers.iter().find(|l| l.name == layer)?;
+        Some(layer.output(self.batch).to_array(layer.outputs))
+    }
+
+    /// ∂L/∂(x·Wᵀ + b) of a layer after the last backward pass: [batch, out]. Only for layers that it reached.
     pub fn pre_activation_gradient(&self, layer: &str) -> Option<Array2<T>> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;
         Some(Batch::new(&layer.d, self.batch).to_array(layer.outputs))
@@ -514,12 +487,12 @@ impl<T: Real> Network<T> {
 }
 
 /// Lines that a batch takes at most.
-fn lines(columns: usize, rows: usize) -> usize {
+pub(super) fn lines(columns: usize, rows: usize) -> usize {
     panels::panels(columns) * panels::spaced(rows)
 }
 
 /// Room for any batch of up to `rows` examples.
-fn buffer<T: Real>(columns: usize, rows: usize) -> Vec<Line<T>> {
+pub(super) fn buffer<T: Real>(columns: usize, rows: usize) -> Vec<Line<T>> {
     // A smaller batch may be spaced as widely as this one.
     vec![Line::ZERO; if rows == 0 { 0 } else { panels::panels(columns) * (rows + 1) }]
 }

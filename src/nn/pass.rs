@@ -7,38 +7,20 @@
 //! dWᵀ = xᵀ·dz, then the update            by panels of output units, all layers at once
 //! ```
 
-use super::arrays::Arrays;
-use super::network::{Dense, Held, Mode};
+use super::blend;
+use super::dense::Dense;
+use super::network::Mode;
+use super::norm;
 use crate::base::rng::{Purpose, Stream};
 use crate::tensor::kernels::{self, Function, Left, Path, flat, flat_mut};
-use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Panels, Real, panels};
+use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Real, panels};
 use smallvec::SmallVec;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Pieces of one phase: on the stack, so that a step allocates nothing. Enough for four layers of 1,000 units;
 /// a larger network keeps its list on the heap, which a step of that size does not notice.
-type Pieces<P> = SmallVec<[P; MOST_PIECES]>;
+pub(super) type Pieces<P> = SmallVec<[P; MOST_PIECES]>;
 const MOST_PIECES: usize = 128;
-
-/// Changes parameters where their gradients are at hand: what an optimiser gives the backward pass.
-pub trait Update<T>: Sync {
-    /// One step on some lines of one panel. Tells whether every new value is finite.
-    fn apply(&self, piece: Piece<'_, T>) -> bool;
-}
-
-/// Some lines of one panel of a parameter: rows are input units (a vector has one row), lanes output units.
-pub struct Piece<'a, T> {
-    /// Its place in the network's parameters.
-    pub parameter: usize,
-    pub panel: usize,
-    /// Row of the first line.
-    pub first: usize,
-    pub value: &'a mut [Line<T>],
-    /// In the order of the parameter's slots; empty where it has none.
-    pub slots: [&'a mut [Line<T>]; 2],
-    pub gradient: &'a [Line<T>],
-}
 
 /// Examples that go through a layer at once: as many as the second cache holds beside a panel of weights.
 fn rows_at_once(inputs: usize) -> usize {
@@ -47,13 +29,13 @@ fn rows_at_once(inputs: usize) -> usize {
 }
 
 /// Pieces that `extent` is cut into: one at least for every thread, none longer than `longest`.
-fn pieces(compute: &Compute, extent: usize, longest: usize) -> usize {
+pub(super) fn pieces(compute: &Compute, extent: usize, longest: usize) -> usize {
     let threads = compute.sharing();
     extent.div_ceil(longest).next_multiple_of(threads).min(extent.max(1))
 }
 
 /// Pieces for every thread in a phase: enough that one whose core is busy with something else can be helped.
-const PIECES_PER_THREAD: usize = 4;
+pub(super) const PIECES_PER_THREAD: usize = 4;
 
 /// Groups of at least two panels that some rows are cut into, `rows` pieces of them being there already.
 fn groups(compute: &Compute, count: usize, rows: usize) -> usize {
@@ -89,8 +71,12 @@ struct Forward<'a, T> {
     first: usize,
     panel: usize,
     z: BatchMut<'a, T>,
+    /// Empty where the output is z.
     y: BatchMut<'a, T>,
+    /// Empty where nothing is dropped.
     mask: BatchMut<'a, T>,
+    /// φ(z) of a parametric activation; empty elsewhere.
+    curve: BatchMut<'a, T>,
 }
 
 /// z and y of a layer for the batch x: [batch, in].
@@ -98,18 +84,33 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
     let path = compute.path();
     let (rows, count) = (x.rows, panels::panels(layer.outputs));
     let drops = layer.dropout > 0.0 && matches!(mode, Mode::Train { .. });
-    let size = count * panels::spaced(rows);
-    let Dense { weight, bias, z, y, mask, name, function, dropout, inputs, plain, .. } = layer;
-    let whole = Forward {
-        first: 0,
-        panel: 0,
-        z: BatchMut::new(&mut z[..size], count, rows),
-        y: BatchMut::new(if *plain { &mut [] } else { &mut y[..size] }, count, rows),
-        mask: BatchMut::new(if drops { &mut mask[..size] } else { &mut [] }, count, rows),
-    };
-    let (inputs, function, dropout) = (*inputs, *function, *dropout);
+    let Dense { weight, bias, norm, blend, z, y, mask, name, function, dropout, inputs, outputs, plain, .. } = layer;
+    let (inputs, outputs, function, dropout, plain) = (*inputs, *outputs, *function, *dropout, *plain);
     let weight = &weight.arrays.value;
     let bias = bias.as_ref().map(|bias| bias.arrays.value.lines());
+    // With a norm, what follows the product waits until all of it is there.
+    let fused = norm.is_none();
+    let share = blend.as_ref().map(|blend| blend.a());
+    let finish = |piece: &mut Forward<'_, T>, panels: Range<usize>| {
+        for panel in panels {
+            let z = piece.z.panel(panel);
+            match share {
+                Some(a) => {
+                    blend::forward(path, a, function, z, piece.curve.panel(panel), piece.y.panel(panel));
+                }
+                None if !plain => kernels::activate(path, function, flat(z), flat_mut(piece.y.panel(panel))),
+                None => {}
+            }
+        }
+    };
+    let drop_units = |piece: &mut Forward<'_, T>| {
+        if let (true, Mode::Train { seed, step }) = (drops, mode) {
+            draw_mask(piece, dropout, &mut Stream::new(seed, Purpose::Dropout, name, step));
+            for panel in 0..piece.mask.panels() {
+                kernels::multiply(path, flat(piece.mask.panel(panel)), flat_mut(piece.y.panel(panel)));
+            }
+        }
+    };
     let work = |piece: &mut Forward<'_, T>| {
         let a = Left::Rows { lines: x.lines, stride: x.stride, first: piece.first };
         let (count, first) = (piece.z.panels(), piece.panel);
@@ -118,53 +119,106 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
             let rows = 0..piece.z.rows();
             let done = multiply(path, a, inputs, |panel| weight.panel(first + panel), &mut piece.z, panel, rows);
             for panel in panel..panel + done {
-                let z = piece.z.panel(panel);
                 if let Some(bias) = bias {
-                    kernels::add_bias(path, &bias[first + panel], z);
+                    kernels::add_bias(path, &bias[first + panel], piece.z.panel(panel));
                 }
-                if !*plain {
-                    kernels::activate(path, function, flat(z), flat_mut(piece.y.panel(panel)));
-                }
+            }
+            if fused {
+                finish(piece, panel..panel + done);
             }
             panel += done;
         }
-        if let (true, Mode::Train { seed, step }) = (drops, mode) {
-            draw_mask(piece, dropout, &mut Stream::new(seed, Purpose::Dropout, name, step));
-            for panel in 0..count {
-                kernels::multiply(path, flat(piece.mask.panel(panel)), flat_mut(piece.y.panel(panel)));
-            }
+        if fused {
+            drop_units(piece);
         }
     };
     let number = pieces(compute, rows, rows_at_once(inputs));
-    let groups = groups(compute, count, number);
-    let mut items: Pieces<Forward<'_, T>> = SmallVec::new();
-    let mut rest = whole;
-    for at in 0..number {
-        let height = (rows - rest.first).div_ceil(number - at);
-        let (mut band, others) = rest.split_rows(height);
-        for group in 0..groups {
-            let width = (count - band.panel).div_ceil(groups - group);
-            let (piece, others) = band.split_panels(width);
-            items.push(piece);
-            band = others;
-        }
-        rest = others;
-    }
-    compute.each(&mut items, work);
+    let (mut none, mut nothing) = (Vec::new(), Vec::new());
+    let (curve, has_curve) = match blend {
+        Some(blend) => (&mut blend.curve, true),
+        None => (&mut none, false),
+    };
+    let Some(norm) = norm else {
+        let whole = Forward {
+            first: 0,
+            panel: 0,
+            z: room(z, true, count, rows),
+            y: room(y, !plain, count, rows),
+            mask: room(mask, drops, count, rows),
+            curve: room(curve, has_curve, count, rows),
+        };
+        compute.each(&mut whole.cut(compute, number, count), work);
+        return;
+    };
+    let whole = Forward {
+        first: 0,
+        panel: 0,
+        z: room(&mut norm.affine, true, count, rows),
+        y: room(&mut nothing, false, count, rows),
+        mask: BatchMut::new(&mut [], count, rows),
+        curve: BatchMut::new(&mut [], count, rows),
+    };
+    compute.each(&mut whole.cut(compute, number, count), work);
+    norm::forward(compute, norm, z, outputs, rows, matches!(mode, Mode::Train { .. }));
+    let whole = Forward {
+        first: 0,
+        panel: 0,
+        z: room(z, true, count, rows),
+        y: room(y, !plain, count, rows),
+        mask: room(mask, drops, count, rows),
+        curve: room(curve, has_curve, count, rows),
+    };
+    compute.each(&mut whole.cut(compute, number, count), |piece| {
+        finish(piece, 0..piece.z.panels());
+        drop_units(piece);
+    });
+}
+
+/// A buffer as one batch, or nothing.
+fn room<T: Real>(lines: &mut Vec<Line<T>>, there: bool, count: usize, rows: usize) -> BatchMut<'_, T> {
+    let size = count * panels::spaced(rows);
+    BatchMut::new(if there { &mut lines[..size] } else { &mut [] }, count, rows)
 }
 
 impl<'a, T: Real> Forward<'a, T> {
+    /// Into `number` parts by rows, and these by panels where that keeps more threads busy.
+    fn cut(self, compute: &Compute, number: usize, count: usize) -> Pieces<Forward<'a, T>> {
+        let rows = self.z.rows();
+        let groups = groups(compute, count, number);
+        let mut items: Pieces<Forward<'_, T>> = SmallVec::new();
+        let mut rest = self;
+        for at in 0..number {
+            let height = (rows - rest.first).div_ceil(number - at);
+            let (mut band, others) = rest.split_rows(height);
+            for group in 0..groups {
+                let width = (count - band.panel).div_ceil(groups - group);
+                let (piece, others) = band.split_panels(width);
+                items.push(piece);
+                band = others;
+            }
+            rest = others;
+        }
+        items
+    }
+
     fn split_rows(self, height: usize) -> (Forward<'a, T>, Forward<'a, T>) {
-        let Forward { first, panel, z, y, mask } = self;
-        let ((z, z2), (y, y2), (mask, mask2)) = (z.split_rows(height), y.split_rows(height), mask.split_rows(height));
-        (Forward { first, panel, z, y, mask }, Forward { first: first + height, panel, z: z2, y: y2, mask: mask2 })
+        let Forward { first, panel, z, y, mask, curve } = self;
+        let ((z, z2), (y, y2)) = (z.split_rows(height), y.split_rows(height));
+        let ((mask, mask2), (curve, curve2)) = (mask.split_rows(height), curve.split_rows(height));
+        (
+            Forward { first, panel, z, y, mask, curve },
+            Forward { first: first + height, panel, z: z2, y: y2, mask: mask2, curve: curve2 },
+        )
     }
 
     fn split_panels(self, width: usize) -> (Forward<'a, T>, Forward<'a, T>) {
-        let Forward { first, panel, z, y, mask } = self;
-        let ((z, z2), (y, y2), (mask, mask2)) =
-            (z.split_panels(width), y.split_panels(width), mask.split_panels(width));
-        (Forward { first, panel, z, y, mask }, Forward { first, panel: panel + width, z: z2, y: y2, mask: mask2 })
+        let Forward { first, panel, z, y, mask, curve } = self;
+        let ((z, z2), (y, y2)) = (z.split_panels(width), y.split_panels(width));
+        let ((mask, mask2), (curve, curve2)) = (mask.split_panels(width), curve.split_panels(width));
+        (
+            Forward { first, panel, z, y, mask, curve },
+            Forward { first, panel: panel + width, z: z2, y: y2, mask: mask2, curve: curve2 },
+        )
     }
 }
 
@@ -205,7 +259,7 @@ fn draw_mask<T: Real>(piece: &mut Forward<'_, T>, p: f64, stream: &mut Stream) {
 // --- backward
 
 /// What turns ∂L/∂y of a layer into its ∂L/∂z, in place.
-struct Slope<'a, T> {
+pub(super) struct Slope<'a, T> {
     function: Function,
     z: Batch<'a, T>,
     mask: Option<Batch<'a, T>>,
@@ -223,28 +277,78 @@ impl<T: Real> Slope<'_, T> {
 }
 
 impl<T: Real> Dense<T> {
-    fn slope(&self, rows: usize, dropped: bool) -> Slope<'_, T> {
+    /// `dropped`: whether the last forward pass dropped units. What a parametric activation does is not in it.
+    pub fn slope(&self, rows: usize, dropped: bool) -> Slope<'_, T> {
         let mask = (dropped && self.dropout > 0.0).then(|| Batch::new(&self.mask, rows));
-        Slope { function: self.function, z: Batch::new(&self.z, rows), mask }
+        let function = if self.blend.is_some() { Function::Linear } else { self.function };
+        Slope { function, z: Batch::new(&self.z, rows), mask }
+    }
+
+    /// The rest of the way from ∂L/∂z to ∂L/∂u, in `d`, where it is longer than a slope.
+    pub fn finish_backward(&mut self, compute: &Compute, rows: usize) {
+        let Dense { norm, blend, function, z, d, outputs, .. } = self;
+        if let Some(blend) = blend {
+            blend::backward(compute, blend, *function, Batch::new(z, rows), d, *outputs);
+        }
+        if let Some(norm) = norm {
+            norm::backward(compute, norm, d, *outputs, rows);
+        }
     }
 }
 
-/// ∂L/∂y of the last layer, row-major [batch, out], into its ∂L/∂z.
+/// ∂L/∂y of the last layer or sum, row-major [batch, out], times its slope.
 pub(super) fn begin_backward<T: Real>(
     path: Path,
-    layer: &mut Dense<T>,
+    slope: Option<&Slope<'_, T>>,
     d_output: ndarray::ArrayView2<'_, T>,
-    dropped: bool,
+    d: &mut [Line<T>],
 ) {
-    let rows = d_output.nrows();
-    let mut d = std::mem::take(&mut layer.d);
-    let mut into = BatchMut::new(&mut d, panels::panels(layer.outputs), rows);
+    let (rows, outputs) = d_output.dim();
+    let mut into = BatchMut::new(d, panels::panels(outputs), rows);
     into.set(d_output);
-    let slope = layer.slope(rows, dropped);
     for panel in 0..into.panels() {
-        slope.apply(path, panel, 0..rows, into.panel(panel));
+        if let Some(slope) = slope {
+            slope.apply(path, panel, 0..rows, into.panel(panel));
+        }
     }
-    layer.d = d;
+}
+
+/// ∂L/∂z of a layer whose output goes into a sum, from the ∂L/∂y of the sum.
+pub(super) fn pass_from_sum<T: Real>(
+    compute: &Compute,
+    slope: &Slope<'_, T>,
+    sum: Batch<'_, T>,
+    columns: usize,
+    d: &mut [Line<T>],
+) {
+    let (path, rows) = (compute.path(), sum.rows);
+    let stride = panels::spaced(rows);
+    let mut items: Pieces<(usize, &mut [Line<T>])> =
+        d[..panels::panels(columns) * stride].chunks_mut(stride).enumerate().collect();
+    compute.each(&mut items, |(panel, lines)| {
+        let lines = &mut lines[..rows];
+        lines.copy_from_slice(sum.panel(*panel));
+        slope.apply(path, *panel, 0..rows, lines);
+    });
+}
+
+/// y = skip + end: [batch, columns].
+pub(super) fn add<T: Real>(
+    compute: &Compute,
+    skip: Batch<'_, T>,
+    end: Batch<'_, T>,
+    columns: usize,
+    y: &mut [Line<T>],
+) {
+    let (path, rows) = (compute.path(), skip.rows);
+    let stride = panels::spaced(rows);
+    let mut items: Pieces<(usize, &mut [Line<T>])> =
+        y[..panels::panels(columns) * stride].chunks_mut(stride).enumerate().collect();
+    compute.each(&mut items, |(panel, lines)| {
+        let lines = &mut lines[..rows];
+        lines.copy_from_slice(skip.panel(*panel));
+        kernels::add(path, flat(end.panel(*panel)), flat_mut(lines));
+    });
 }
 
 struct Below<'a, T> {
@@ -255,21 +359,20 @@ struct Below<'a, T> {
     turned: &'a mut [Line<T>],
 }
 
-/// ∂L/∂z of the layer below from that of `layer`. `turned` is scratch: one line for every output unit of every
-/// panel of input units.
+/// ∂L/∂z of what `layer` reads, from the layer's own: d = ∂L/∂u·W, plus `more`, times `slope`. `turned` is scratch:
+/// one line for every output unit of every panel of input units.
 pub(super) fn pass_down<T: Real>(
     compute: &Compute,
-    below: &mut Dense<T>,
     layer: &Dense<T>,
+    more: Option<Batch<'_, T>>,
+    slope: Option<&Slope<'_, T>>,
+    d: &mut [Line<T>],
     turned: &mut [Line<T>],
     rows: usize,
-    dropped: bool,
 ) {
     let path = compute.path();
     let outputs = layer.outputs;
     let count = panels::panels(layer.inputs);
-    let mut buffer = std::mem::take(&mut below.d);
-    let slope = below.slope(rows, dropped);
     let dz = Batch::new(&layer.d, rows);
     let weight = &layer.weight.arrays.value;
     let at_once = rows_at_once(outputs);
@@ -287,7 +390,13 @@ pub(super) fn pass_down<T: Real>(
                 let b = |panel: usize| &turned[panel * outputs..][..outputs];
                 let done = multiply(path, a, outputs, b, &mut piece.d, panel, range.clone());
                 for panel in panel..panel + done {
-                    slope.apply(path, piece.first + panel, range.clone(), &mut piece.d.panel(panel)[range.clone()]);
+                    let d = &mut piece.d.panel(panel)[range.clone()];
+                    if let Some(more) = &more {
+                        kernels::add(path, flat(&more.panel(piece.first + panel)[range.clone()]), flat_mut(d));
+                    }
+                    if let Some(slope) = slope {
+                        slope.apply(path, piece.first + panel, range.clone(), d);
+                    }
                 }
                 panel += done;
             }
@@ -295,8 +404,7 @@ pub(super) fn pass_down<T: Real>(
     };
     let number = groups(compute, count, 1);
     let mut items: Pieces<Below<'_, T>> = SmallVec::new();
-    let mut rest =
-        Below { first: 0, d: BatchMut::new(&mut buffer, count, rows), turned: &mut turned[..count * outputs] };
+    let mut rest = Below { first: 0, d: BatchMut::new(d, count, rows), turned: &mut turned[..count * outputs] };
     for at in 0..number {
         let width = (count - rest.first).div_ceil(number - at);
         let (d, d_rest) = rest.d.split_panels(width);
@@ -305,259 +413,4 @@ pub(super) fn pass_down<T: Real>(
         rest = Below { first: rest.first + width, d: d_rest, turned: turned_rest };
     }
     compute.each(&mut items, work);
-    drop(items);
-    below.d = buffer;
-}
-
-// --- gradients of parameters
-
-/// Some rows of one panel of a parameter's arrays.
-struct Target<'a, T> {
-    value: &'a mut [Line<T>],
-    slots: [&'a mut [Line<T>]; 2],
-    /// Empty where nobody keeps it.
-    gradient: &'a mut [Line<T>],
-}
-
-/// The lines of `range`, or none of an array that is not there.
-fn part<'a, T>(lines: &'a mut [Line<T>], range: &Range<usize>) -> &'a mut [Line<T>] {
-    lines.get_mut(range.clone()).unwrap_or_default()
-}
-
-impl<'a, T: Real> Target<'a, T> {
-    fn whole(arrays: &'a mut Arrays<T>, keep: bool) -> Target<'a, T> {
-        let gradient = arrays.gradient.as_mut().filter(|_| keep).map(|gradient| gradient.lines_mut());
-        let mut slots = arrays.slots.iter_mut().map(|slot| slot.lines_mut());
-        Target {
-            value: arrays.value.lines_mut(),
-            slots: [slots.next().unwrap_or_default(), slots.next().unwrap_or_default()],
-            gradient: gradient.unwrap_or_default(),
-        }
-    }
-
-    /// Cuts the first `lines` off.
-    fn take(&mut self, lines: usize) -> Target<'a, T> {
-        let cut = |from: &mut &'a mut [Line<T>]| {
-            let whole = std::mem::take(from);
-            let (first, rest) = whole.split_at_mut(lines.min(whole.len()));
-            *from = rest;
-            first
-        };
-        let [s0, s1] = &mut self.slots;
-        Target { value: cut(&mut self.value), slots: [cut(s0), cut(s1)], gradient: cut(&mut self.gradient) }
-    }
-
-    /// Asks for what an update of some rows will read.
-    fn prefetch(&self, range: &Range<usize>) {
-        for lines in [&*self.value, &*self.slots[0], &*self.slots[1]] {
-            kernels::prefetch(lines.get(range.clone()).unwrap_or_default());
-        }
-    }
-
-    /// Where the gradient of some rows goes: to where it stays, or to scratch.
-    fn gradient<'s>(&'s mut self, range: &Range<usize>, scratch: &'s mut [Line<T>]) -> &'s mut [Line<T>] {
-        if self.gradient.is_empty() { &mut scratch[..range.len()] } else { &mut self.gradient[range.clone()] }
-    }
-
-    /// Some rows after their gradient has been computed. `place`: parameter, panel and row that they begin at.
-    fn piece<'s>(
-        &'s mut self,
-        (parameter, panel, first): (usize, usize, usize),
-        range: &Range<usize>,
-        scratch: &'s [Line<T>],
-    ) -> Piece<'s, T> {
-        let [s0, s1] = &mut self.slots;
-        Piece {
-            parameter,
-            panel,
-            first,
-            value: &mut self.value[range.clone()],
-            slots: [part(s0, range), part(s1, range)],
-            gradient: if self.gradient.is_empty() { &scratch[..range.len()] } else { &self.gradient[range.clone()] },
-        }
-    }
-}
-
-/// What one thread does at a time.
-enum Gradient<'a, T> {
-    /// One or two panels of a weight over some of its rows.
-    Weight {
-        parameter: usize,
-        x: Batch<'a, T>,
-        d: Batch<'a, T>,
-        /// First panel of output units, and first input unit.
-        panel: usize,
-        first: usize,
-        target: Target<'a, T>,
-        second: Option<Target<'a, T>>,
-    },
-    /// A bias.
-    Bias { parameter: usize, d: Batch<'a, T>, target: Target<'a, T> },
-}
-
-/// Rows of a weight between product and update: enough that a block of ∂L/∂z stays in the first cache for many of
-/// them, few enough that their gradient stays there, too.
-const CHUNK: usize = 64;
-
-impl<T: Real> Gradient<'_, T> {
-    fn run(&mut self, path: Path, update: Option<&dyn Update<T>>) -> bool {
-        let mut finite = true;
-        match self {
-            Gradient::Weight { parameter, x, d, panel, first, target, second } => {
-                let rows = target.value.len();
-                let k = d.rows;
-                let mut scratch = [[Line::<T>::ZERO; CHUNK]; 2];
-                let [scratch0, scratch1] = &mut scratch;
-                for start in (0..rows).step_by(CHUNK) {
-                    let range = start..rows.min(start + CHUNK);
-                    if update.is_some() {
-                        // They come from the third cache or from memory while the product is computed.
-                        target.prefetch(&range);
-                        second.iter().for_each(|second| second.prefetch(&range));
-                    }
-                    let a = Left::Columns { lines: x.lines, stride: x.stride, first: *first + start };
-                    let g = target.gradient(&range, scratch0);
-                    match second {
-                        Some(second) => {
-                            let c = [g, second.gradient(&range, scratch1)];
-                            kernels::product_of_two(path, a, k, [d.panel(*panel), d.panel(*panel + 1)], c);
-                        }
-                        None => kernels::product_of_one(path, a, k, d.panel(*panel), g),
-                    }
-                    if let Some(update) = update {
-                        let place = |panel: usize| (*parameter, panel, *first + start);
-                        finite &= update.apply(target.piece(place(*panel), &range, scratch0));
-                        if let Some(second) = second {
-                            finite &= update.apply(second.piece(place(*panel + 1), &range, scratch1));
-                        }
-                    }
-                }
-            }
-            Gradient::Bias { parameter, d, target } => {
-                for panel in 0..target.value.len() {
-                    let range = panel..panel + 1;
-                    let mut scratch = [Line::ZERO];
-                    target.gradient(&range, &mut scratch)[0] = kernels::sum_rows(path, d.panel(panel));
-                    if let Some(update) = update {
-                        finite &= update.apply(target.piece((*parameter, panel, 0), &range, &scratch));
-                    }
-                }
-            }
-        }
-        finite
-    }
-}
-
-/// Pieces of a layer's gradients, none of more than `longest` multiply-adds an example where rows can be cut.
-fn cut_gradients<'a, T: Real>(
-    weight: &'a mut Held<T>,
-    bias: Option<&'a mut Held<T>>,
-    x: Batch<'a, T>,
-    d: Batch<'a, T>,
-    keep: bool,
-    longest: usize,
-    items: &mut Pieces<Gradient<'a, T>>,
-) {
-    if !weight.frozen {
-        let (rows, count) = (weight.arrays.value.rows(), panels::panels(weight.arrays.value.columns()));
-        let height = (longest / (2 * LANES)).min(rows).max(1).next_multiple_of(LANES);
-        let mut rest = Target::whole(&mut weight.arrays, keep);
-        for panel in (0..count).step_by(2) {
-            let mut first_panel = rest.take(rows);
-            let mut second_panel = (panel + 1 < count).then(|| rest.take(rows));
-            for first in (0..rows).step_by(height) {
-                let (target, second) = (first_panel.take(height), second_panel.as_mut().map(|rest| rest.take(height)));
-                items.push(Gradient::Weight { parameter: weight.parameter, x, d, panel, first, target, second });
-            }
-        }
-    }
-    if let Some(bias) = bias.filter(|bias| !bias.frozen) {
-        items.push(Gradient::Bias { parameter: bias.parameter, d, target: Target::whole(&mut bias.arrays, keep) });
-    }
-}
-
-/// ∂L/∂parameter of every layer from number `lowest` on that learns, kept or used up by `update` or both. Tells
-/// whether every new value is finite. `x`: what the first layer read.
-pub(super) fn gradients<T: Real>(
-    compute: &Compute,
-    layers: &mut [Dense<T>],
-    x: Batch<'_, T>,
-    lowest: usize,
-    keep: bool,
-    update: Option<&dyn Update<T>>,
-) -> bool {
-    let threads = compute.sharing();
-    let all: usize = layers[lowest..].iter().map(|layer| layer.inputs * layer.outputs).sum();
-    let longest = if threads == 1 { usize::MAX } else { all.div_ceil(2 * PIECES_PER_THREAD * threads) };
-    let mut items: Pieces<Gradient<'_, T>> = SmallVec::new();
-    let mut x = x;
-    for (at, layer) in layers.iter_mut().enumerate() {
-        let rows = x.rows;
-        let Dense { weight, bias, z, y, d, plain, .. } = layer;
-        if at >= lowest {
-            cut_gradients(weight, bias.as_mut(), x, Batch::new(d, rows), keep, longest, &mut items);
-        }
-        x = Batch::new(if *plain { z } else { y }, rows);
-    }
-    let path = compute.path();
-    let finite = AtomicBool::new(true);
-    compute.each(&mut items, |piece| {
-        if !piece.run(path, update) {
-            finite.store(false, Ordering::Relaxed);
-        }
-    });
-    finite.into_inner()
-}
-
-/// Applies `update` to kept gradients. Tells whether every new value is finite.
-pub(super) fn update<T: Real>(compute: &Compute, layers: &mut [Dense<T>], update: &dyn Update<T>) -> bool {
-    struct Kept<'a, T> {
-        parameter: usize,
-        panel: usize,
-        rows: usize,
-        target: Target<'a, T>,
-    }
-    let mut items: Pieces<Kept<'_, T>> = SmallVec::new();
-    for layer in layers {
-        for held in [Some(&mut layer.weight), layer.bias.as_mut()].into_iter().flatten() {
-            let value = &held.arrays.value;
-            let (rows, count) = (value.rows(), panels::panels(value.columns()));
-            if held.frozen || held.arrays.gradient.is_none() {
-                continue;
-            }
-            let number = pieces(compute, count, count);
-            let mut target = Target::whole(&mut held.arrays, true);
-            let mut panel = 0;
-            for at in 0..number {
-                let width = (count - panel).div_ceil(number - at);
-                items.push(Kept { parameter: held.parameter, panel, rows, target: target.take(width * rows) });
-                panel += width;
-            }
-        }
-    }
-    let finite = AtomicBool::new(true);
-    compute.each(&mut items, |kept| {
-        for at in 0..kept.target.value.len() / kept.rows.max(1) {
-            let range = at * kept.rows..(at + 1) * kept.rows;
-            if !update.apply(kept.target.piece((kept.parameter, kept.panel + at, 0), &range, &[])) {
-                finite.store(false, Ordering::Relaxed);
-            }
-        }
-    });
-    finite.into_inner()
-}
-
-/// Σ g² of every column, per panel.
-pub(super) fn squares<T: Real>(compute: &Compute, gradient: &Panels<T>, sums: &mut [[f64; LANES]]) {
-    let (path, rows) = (compute.path(), gradient.rows());
-    let number = pieces(compute, sums.len(), sums.len());
-    let longest = sums.len().div_ceil(number.max(1)).max(1);
-    type Columns<'a, T> = (&'a [Line<T>], &'a mut [[f64; LANES]]);
-    let mut items: Pieces<Columns<'_, T>> =
-        gradient.lines().chunks((longest * rows).max(1)).zip(sums.chunks_mut(longest)).collect();
-    compute.each(&mut items, |(lines, sums)| {
-        for (lines, sums) in lines.chunks(rows).zip(sums.iter_mut()) {
-            kernels::squares(path, lines, sums);
-        }
-    });
 }

@@ -3,6 +3,7 @@
 
 mod activations;
 mod allocations;
+pub mod blocks;
 mod gradients;
 mod optimisers;
 mod panels;

@@ -51,6 +51,8 @@ pub enum Role {
     Gain,
     RunningMean,
     RunningVariance,
+    /// The learned share of a parametric activation: one number.
+    Blend,
 }
 
 impl Role {
@@ -69,6 +71,11 @@ pub struct ParameterShape {
 }
 
 impl ParameterShape {
+    /// Whether it belongs to the layer's norm.
+    pub fn is_of_a_norm(&self) -> bool {
+        self.name.contains(".norm.")
+    }
+
     /// Smallest and largest number of entries.
     pub fn count(&self, architecture: &Architecture) -> (u64, u64) {
         self.dims.iter().fold((1, 1), |(min, max), dim| {
@@ -251,6 +258,9 @@ fn product_parameters(layer: &Layer, taps: &[usize], weight_suffix: &str) -> Vec
             all.push(named("norm.running_mean", Role::RunningMean, vec![emits]));
             all.push(named("norm.running_var", Role::RunningVariance, vec![emits]));
         }
+    }
+    if layer.settings.parametric {
+        all.push(named("blend", Role::Blend, vec![Dim::Fixed(1)]));
     }
     all
 }

@@ -41,8 +41,4 @@ impl LayerKind for Residual {
             out
         }
     }
-
-    fn runs(&self) -> bool {
-        false
-    }
 }

@@ -138,6 +138,15 @@ kernel! {
 }
 
 kernel! {
+    /// y ← y + more, element by element.
+    fn add<T: Real>(more: &[T], y: &mut [T]) {
+        for (y, &more) in y.iter_mut().zip(more) {
+            *y += more;
+        }
+    }
+}
+
+kernel! {
     /// y ← y·by, element by element.
     fn multiply<T: Real>(by: &[T], y: &mut [T]) {
         for (y, &by) in y.iter_mut().zip(by) {

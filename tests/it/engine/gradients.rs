@@ -1,8 +1,9 @@
 //! Gradients against central finite differences in f64: every activation, bias or none, dropout, every loss.
+//! Norms and residual blocks are in `blocks`.
 
 use super::{network_of, noise, plain};
 use growrun::nn::architecture::{Init, Settings};
-use growrun::nn::{Activation, Architecture, Mode, Network, Task};
+use growrun::nn::{Activation, Architecture, Mode, Network, Parameter, Role, Task};
 use growrun::tensor::Compute;
 use growrun::train::{Loss, Targets, Trainer};
 use ndarray::Array2;
@@ -11,19 +12,24 @@ const BATCH: usize = 7;
 const H: f64 = 1e-5;
 
 /// Largest |analytic − numeric| / (1e-6 + |analytic| + |numeric|) … over all entries of all parameters.
-fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: Mode) -> f64 {
+pub fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: Mode) -> f64 {
     let inputs = architecture.width(architecture.input.axis).exact();
     let x = Array2::from_shape_vec((BATCH, inputs), noise(3, BATCH * inputs)).expect("that many").mapv(f64::from);
     let mut network: Network<f64> = Network::new(architecture, 11, Compute::single());
-    // Biases begin at 0; let them count.
+    // Biases begin at 0, gains at 1; let them count.
     for (at, parameter) in network.parameters().iter_mut().enumerate().filter(|(_, p)| p.value.ndim() == 1) {
-        for (bias, x) in parameter.value.iter_mut().zip(noise(100 + at as u64, 64)) {
-            *bias = f64::from(x) * 0.5;
+        for (value, x) in parameter.value.iter_mut().zip(noise(100 + at as u64, 64)) {
+            *value = match parameter.role {
+                Role::RunningVariance => 1.0 + f64::from(x.abs()),
+                Role::Blend => 0.3,
+                _ => *value + f64::from(x) * 0.5,
+            };
         }
     }
     let mut trainer = Trainer::new();
     trainer.gradients(&mut network, loss, x.view(), targets, mode);
-    let analytic: Vec<Vec<f64>> = network.parameters().iter().map(|p| p.gradient.iter().copied().collect()).collect();
+    let learned = |p: &Parameter<f64>| if p.role.is_learned() { p.gradient.iter().copied().collect() } else { vec![] };
+    let analytic: Vec<Vec<f64>> = network.parameters().iter().map(learned).collect();
     let value = |network: &mut Network<f64>| {
         network.forward(x.view(), mode);
         let (sum, weight) = loss.value(&Compute::single(), network.output(), targets);
@@ -31,7 +37,8 @@ fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: M
     };
     let mut worst = 0.0f64;
     for (parameter, analytic) in analytic.iter().enumerate() {
-        assert!(analytic.iter().any(|g| *g != 0.0), "a gradient of nothing but zeros tests nothing");
+        let expected = network.marks()[parameter].role.is_learned();
+        assert_eq!(analytic.iter().any(|g| *g != 0.0), expected, "a gradient of nothing but zeros tests nothing");
         for (entry, &analytic) in analytic.iter().enumerate() {
             let mut at = |offset: f64| {
                 let slot = &mut network.parameters()[parameter].value.as_slice_mut().expect("row-major")[entry];
@@ -50,13 +57,13 @@ fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: M
 
 /// The truncation error of a central difference is H² times a third derivative (1e-10 here), its rounding
 /// error 1e-16/H = 1e-11; divided by at least 1e-3.
-const TOLERANCE: f64 = 1e-6;
+pub const TOLERANCE: f64 = 1e-6;
 
-fn classes() -> Vec<u32> {
+pub fn classes() -> Vec<u32> {
     vec![0, 2, 1, 3, 3, 0, 2]
 }
 
-fn cross_entropy() -> Loss {
+pub fn cross_entropy() -> Loss {
     Loss::of(Task::Classification)
 }
 

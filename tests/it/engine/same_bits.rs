@@ -12,10 +12,10 @@ use growrun::train::{Loss, METRICS, Targets, Trainer, evaluate_in_batches};
 use ndarray::ArrayView2;
 
 const EXAMPLES: usize = 300;
-const INPUTS: usize = 19;
+pub const INPUTS: usize = 19;
 
 /// Three steps: an even batch, one that is longer than a block of 256, and one of a single example.
-fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss: &Loss, compute: Compute) -> String {
+pub fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss: &Loss, compute: Compute) -> String {
     let outputs = architecture.width(architecture.output().axis).exact();
     let x = noise(1, EXAMPLES * INPUTS);
     let classes: Vec<u32> = (0..EXAMPLES).map(|i| (i * 7 % outputs) as u32).collect();
@@ -46,7 +46,7 @@ fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss: &Lo
     network.digest().expect("no NaN")
 }
 
-fn others() -> Vec<(String, Compute)> {
+pub fn others() -> Vec<(String, Compute)> {
     let mut all = Vec::new();
     for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
         for threads in [1, 2, 3, 4] {
@@ -56,7 +56,7 @@ fn others() -> Vec<(String, Compute)> {
     all
 }
 
-const RULES: &[(Rule, Option<f64>)] = &[
+pub const RULES: &[(Rule, Option<f64>)] = &[
     (Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.01 }, None),
     (Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }, Some(0.1)),
     (Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.01 }, None),

@@ -1,0 +1,129 @@
+//! A layer while it computes: where its parameters are, and the buffers that its passes fill.
+
+use super::arrays::Arrays;
+use super::blend::Blend;
+use super::norm::Normed;
+use crate::tensor::kernels::Function;
+use crate::tensor::{Batch, Line, Real, panels};
+
+/// A parameter of a layer while the network computes.
+#[derive(Clone, Debug)]
+pub(super) struct Held<T> {
+    /// Its place in [`super::Network::parameters`].
+    pub parameter: usize,
+    pub frozen: bool,
+    /// Empty while the parameters are in row-major form.
+    pub arrays: Arrays<T>,
+}
+
+/// A learned vector whose gradient a pass of its own has made: a gain, a shift, a blend.
+#[derive(Clone, Debug)]
+pub(super) struct Learned<T> {
+    pub held: Held<T>,
+    /// ∂L/∂value of the last backward pass, one line a panel.
+    pub d: Vec<Line<T>>,
+}
+
+impl<T: Real> Learned<T> {
+    pub fn new(held: Held<T>, width: usize) -> Learned<T> {
+        Learned { held, d: vec![Line::ZERO; panels::panels(width)] }
+    }
+}
+
+/// What a layer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The batch.
+    Input,
+    /// The output of the layer of this number.
+    Layer(usize),
+    /// The sum of this number.
+    Sum(usize),
+}
+
+/// One product with what follows it, and its buffers: activations in panels.
+///
+/// ```text
+/// u = x·Wᵀ + b     z = norm(u), or u     y = φ(z)·mask
+/// ```
+#[derive(Clone)]
+pub(super) struct Dense<T> {
+    pub name: String,
+    pub source: Source,
+    pub weight: Held<T>,
+    pub bias: Option<Held<T>>,
+    pub norm: Option<Normed<T>>,
+    pub function: Function,
+    /// Of a parametric activation.
+    pub blend: Option<Blend<T>>,
+    pub dropout: f64,
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Whether y is z: a linear layer without dropout.
+    pub plain: bool,
+    /// [batch, out]
+    pub z: Vec<Line<T>>,
+    /// [batch, out]; empty when the output is z itself.
+    pub y: Vec<Line<T>>,
+    /// [batch, out]: 0 or 1/(1 − p). Empty without dropout.
+    pub mask: Vec<Line<T>>,
+    /// ∂L/∂u: [batch, out]
+    pub d: Vec<Line<T>>,
+}
+
+impl<T: Real> Dense<T> {
+    pub fn output(&self, rows: usize) -> Batch<'_, T> {
+        Batch::new(if self.plain { &self.z } else { &self.y }, rows)
+    }
+
+    /// u: what the product and the bias gave.
+    pub fn affine(&self, rows: usize) -> Batch<'_, T> {
+        Batch::new(self.norm.as_ref().map_or(&self.z, |norm| &norm.affine), rows)
+    }
+
+    pub fn learns(&self) -> bool {
+        self.learned().any(|held| !held.frozen)
+    }
+
+    /// Multiply-adds of one product with one example.
+    pub fn size(&self) -> u64 {
+        self.inputs as u64 * self.outputs as u64
+    }
+
+    /// The parameters that are learned, in declaration order.
+    pub fn learned(&self) -> impl Iterator<Item = &Held<T>> {
+        let Dense { weight, bias, norm, blend, .. } = self;
+        let (gain, shift) =
+            norm.as_ref().map_or((None, None), |n| (Some(&n.gain.held), n.shift.as_ref().map(|s| &s.held)));
+        [Some(weight), bias.as_ref(), gain, shift, blend.as_ref().map(|b| &b.share.held)].into_iter().flatten()
+    }
+
+    /// The same, to be changed.
+    pub fn learned_mut(&mut self) -> impl Iterator<Item = &mut Held<T>> {
+        let Dense { weight, bias, norm, blend, .. } = self;
+        let (gain, shift) = match norm {
+            Some(norm) => (Some(&mut norm.gain.held), norm.shift.as_mut().map(|shift| &mut shift.held)),
+            None => (None, None),
+        };
+        let share = blend.as_mut().map(|blend| &mut blend.share.held);
+        [Some(weight), bias.as_mut(), gain, shift, share].into_iter().flatten()
+    }
+
+    /// All parameters, measured statistics too.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Held<T>> {
+        let Dense { weight, bias, norm, blend, .. } = self;
+        let (gain, shift, statistics) = match norm {
+            Some(norm) => {
+                let shift = norm.shift.as_mut().map(|shift| &mut shift.held);
+                (Some(&mut norm.gain.held), shift, norm.running.as_mut())
+            }
+            None => (None, None, None),
+        };
+        let (mean, variance) = match statistics {
+            Some([mean, variance]) => (Some(mean), Some(variance)),
+            None => (None, None),
+        };
+        let share = blend.as_mut().map(|blend| &mut blend.share.held);
+        [Some(weight), bias.as_mut(), gain, shift, mean, variance, share].into_iter().flatten()
+    }
+}

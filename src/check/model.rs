@@ -149,7 +149,7 @@ impl Reader<'_> {
         }
         let Some(layer) = self.take_apart(phrase) else { return };
         match layer.kind {
-            Some(kind) if kind.doc().word == "residual" => self.residual(kind, layer, phrase),
+            Some(kind) if kind.doc().word == "residual" => self.residual(kind, layer),
             _ => {
                 let input = self.read.architecture.output();
                 self.refuse_block(&layer, phrase);
@@ -330,8 +330,6 @@ impl Reader<'_> {
         });
         if !kind.runs() && layer.kind.is_some() {
             self.report.not_yet(args.span, &format!("a `{}` layer", kind.doc().word));
-        } else if description.settings.norm.is_some() {
-            self.report.not_yet(args.span_of("norm"), "`norm`");
         }
         if layer.kind.is_some() && args.doc.arg("from").is_some() && args.has("from") {
             self.report.not_yet(args.span_of("from"), "`from`");
@@ -349,10 +347,9 @@ impl Reader<'_> {
         self.read.architecture.make_layer(&layer.name.node, kind, description, input)
     }
 
-    fn residual(&mut self, kind: &'static dyn LayerKind, layer: LayerText, phrase: &Phrase) {
+    fn residual(&mut self, kind: &'static dyn LayerKind, layer: LayerText) {
         let input = self.read.architecture.output();
         let project = layer.args.flag("project").unwrap_or(false);
-        self.report.not_yet(phrase.span, "a `residual` block");
         let mut block = Vec::new();
         let mut end = input;
         for inner in layer.block.unwrap_or_default() {
@@ -380,19 +377,11 @@ impl Reader<'_> {
         }
         let settings = Settings { project, bias: false, ..Settings::default() };
         let description = Description { width: None, area: end.area, settings };
-        let mut outer = self.read.architecture.make_layer(&layer.name.node, kind, description, input);
-        if project {
-            outer.output = end;
-        } else {
+        if !project {
             self.couple(&layer, &block, input, end);
-            if let Some(last) = block.last_mut() {
-                last.output.axis = input.axis;
-            }
-            // The coupled axis is as wide as its input, whatever the block's last layer said.
-            outer.output = input;
         }
-        outer.block = block;
-        self.read.architecture.layers.push(outer);
+        // The coupled axis is as wide as its input, whatever the block's last layer said.
+        self.read.architecture.push_block(&layer.name.node, kind, description, block);
     }
 
     /// Without `project` both ends of the skip must be equal.

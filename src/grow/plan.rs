@@ -81,6 +81,12 @@ impl Plan {
     pub fn runs(&self) -> Result<(), String> {
         use super::{Change, Method, Rank, Recipe};
         for change in &self.changes {
+            if let Change::Widen { axis, .. } = change
+                && super::anatomy::weight_writers(*axis, &self.after)
+                    .any(|writer| writer.settings.norm.is_some_and(|norm| norm != crate::nn::architecture::Norm::Batch))
+            {
+                return Err("widen with a layer or rms norm".into());
+            }
             let missing = match change {
                 Change::Widen { method: Method::Gradmax, .. } => "widen method gradmax".into(),
                 Change::Narrow { rank: Rank::Gradient, .. } => "narrow rank gradient".into(),

@@ -38,6 +38,22 @@ pub enum Norm {
     Rms,
 }
 
+impl Norm {
+    pub const ALL: [Norm; 3] = [Norm::Layer, Norm::Batch, Norm::Rms];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Norm::Layer => "layer",
+            Norm::Batch => "batch",
+            Norm::Rms => "rms",
+        }
+    }
+
+    pub fn find(word: &str) -> Option<Norm> {
+        Norm::ALL.into_iter().find(|norm| norm.word() == word)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     He,
@@ -189,17 +205,12 @@ impl Architecture {
         self.layers.iter().flat_map(|layer| std::iter::once(layer).chain(&layer.block))
     }
 
-    pub fn all_layers_mut(&mut self) -> impl Iterator<Item = &mut Layer> {
-        // A layer and its block cannot both be borrowed mutably, so the block's layers come first here.
-        self.layers.iter_mut().flat_map(|layer| {
-            let mut all: Vec<&mut Layer> = Vec::new();
-            if layer.block.is_empty() {
-                all.push(layer);
-            } else {
-                all.extend(layer.block.iter_mut());
-            }
-            all
-        })
+    /// Changes every layer, in the order of [`Architecture::all_layers`].
+    pub fn change_layers(&mut self, mut change: impl FnMut(&mut Layer)) {
+        for layer in &mut self.layers {
+            change(layer);
+            layer.block.iter_mut().for_each(&mut change);
+        }
     }
 
     pub fn layer(&self, name: &str) -> Option<&Layer> {

@@ -4,8 +4,8 @@ use super::schema;
 use crate::base::{Args, Value};
 use crate::check::program::{Base, Condition, Divergence, Event, LrShape, Program, Trigger};
 use crate::data::{Normalize, Share, Split};
-use crate::nn::Architecture;
 use crate::nn::architecture::Init;
+use crate::nn::{Architecture, Layer};
 use std::collections::BTreeMap;
 
 /// The arguments as the language writes them, with the defaults of those that were not given.
@@ -31,25 +31,33 @@ pub fn base(program: &Program) -> Option<String> {
 
 /// Every layer of a running network.
 pub fn model(architecture: &Architecture) -> Vec<schema::Layer> {
-    architecture
-        .all_layers()
-        .map(|layer| schema::Layer {
-            name: layer.name.clone(),
-            kind: layer.kind.doc().word.into(),
-            width: architecture.width(layer.output.axis).exact(),
-            activation: layer.settings.activation.word().into(),
-            bias: layer.settings.bias,
-            dropout: layer.settings.dropout,
-            init: match layer.settings.initialiser() {
-                Init::He => "he",
-                Init::Glorot => "glorot",
-                Init::Orthogonal => "orthogonal",
-                Init::Zero => "zero",
-            }
-            .into(),
-            frozen: layer.frozen,
-        })
-        .collect()
+    let described = |layer: &Layer, inside: Option<&Layer>| schema::Layer {
+        name: layer.name.clone(),
+        kind: layer.kind.doc().word.into(),
+        inside: inside.map(|block| block.name.clone()),
+        width: architecture.width(layer.output.axis).exact(),
+        activation: layer.settings.activation.word().into(),
+        parametric: layer.settings.parametric,
+        norm: layer.settings.norm.map(|norm| norm.word().into()),
+        norm_epsilon: layer.settings.norm_epsilon,
+        project: layer.settings.project,
+        bias: layer.settings.bias,
+        dropout: layer.settings.dropout,
+        init: match layer.settings.initialiser() {
+            Init::He => "he",
+            Init::Glorot => "glorot",
+            Init::Orthogonal => "orthogonal",
+            Init::Zero => "zero",
+        }
+        .into(),
+        frozen: layer.frozen,
+    };
+    let mut all = Vec::new();
+    for layer in &architecture.layers {
+        all.push(described(layer, None));
+        all.extend(layer.block.iter().map(|inner| described(inner, Some(layer))));
+    }
+    all
 }
 
 pub fn resolved(program: &Program) -> schema::Resolved {

@@ -4,8 +4,8 @@ use super::schema::{self, Record};
 use super::{recorder::broken, weights, yaml};
 use crate::base::{Refusal, World};
 use crate::data::Scaling;
-use crate::nn::architecture::Init;
-use crate::nn::layers::{self, Description};
+use crate::nn::architecture::{Init, Norm};
+use crate::nn::layers::{self, Description, LayerKind};
 use crate::nn::{Activation, Architecture, Network, Settings, Task};
 use crate::tensor::Compute;
 use ndarray::ArrayD;
@@ -95,26 +95,62 @@ fn architecture(record: &Record, model: &[schema::Layer]) -> Result<Architecture
     let values = data.area.map_or(Some(1), |(rows, columns)| rows.checked_mul(columns));
     let inputs = values.and_then(|values| values.checked_mul(data.inputs)).ok_or("its input is too large")?;
     let mut architecture = Architecture::new(inputs, None, task);
-    for layer in model {
-        let kind = layers::find(&layer.kind).filter(|kind| kind.runs());
-        let kind = kind.ok_or_else(|| format!("layer `{}` is of kind `{}`", layer.name, layer.kind))?;
-        let activation = Activation::find(&layer.activation)
-            .ok_or_else(|| format!("layer `{}` has activation `{}`", layer.name, layer.activation))?;
-        let init = match layer.init.as_str() {
-            "he" => Init::He,
-            "glorot" => Init::Glorot,
-            "orthogonal" => Init::Orthogonal,
-            "zero" => Init::Zero,
-            other => return Err(format!("layer `{}` has initialiser `{other}`", layer.name)),
-        };
-        let settings =
-            Settings { activation, bias: layer.bias, dropout: layer.dropout, init: Some(init), ..Settings::default() };
-        architecture.push(&layer.name, kind, Description { width: Some(layer.width), area: None, settings });
+    let mut rest = model.iter().peekable();
+    while let Some(layer) = rest.next() {
+        let (kind, description) = described(layer)?;
+        if description.width.is_some() {
+            architecture.push(&layer.name, kind, description);
+            continue;
+        }
+        let mut end = architecture.output();
+        let mut block = Vec::new();
+        while let Some(inner) = rest.next_if(|inner| inner.inside.as_ref() == Some(&layer.name)) {
+            let (kind, description) = described(inner)?;
+            let made = architecture.make_layer(&inner.name, kind, description, end);
+            end = made.output;
+            block.push(made);
+        }
+        let width = |axis| architecture.width(axis);
+        if block.is_empty() || !layer.project && width(end.axis) != width(architecture.output().axis) {
+            return Err(format!("the block `{}` has no end that fits its skip", layer.name));
+        }
+        architecture.push_block(&layer.name, kind, description, block);
     }
     if architecture.layers.is_empty() {
         return Err("it has no layer".into());
     }
     Ok(architecture)
+}
+
+/// One layer of a record; of a residual block, what it is without its layers.
+fn described(layer: &schema::Layer) -> Result<(&'static dyn LayerKind, Description), String> {
+    let unknown = |what: &str, word: &str| format!("layer `{}` has {what} `{word}`", layer.name);
+    let kind = layers::find(&layer.kind).filter(|kind| kind.runs()).ok_or_else(|| unknown("kind", &layer.kind))?;
+    let activation = Activation::find(&layer.activation).ok_or_else(|| unknown("activation", &layer.activation))?;
+    let init = match layer.init.as_str() {
+        "he" => Init::He,
+        "glorot" => Init::Glorot,
+        "orthogonal" => Init::Orthogonal,
+        "zero" => Init::Zero,
+        other => return Err(unknown("initialiser", other)),
+    };
+    let norm = match &layer.norm {
+        Some(word) => Some(Norm::find(word).ok_or_else(|| unknown("norm", word))?),
+        None => None,
+    };
+    let settings = Settings {
+        activation,
+        parametric: layer.parametric,
+        norm,
+        norm_epsilon: layer.norm_epsilon,
+        project: layer.project,
+        bias: layer.bias,
+        dropout: layer.dropout,
+        init: Some(init),
+        ..Settings::default()
+    };
+    let width = (layer.kind != "residual").then_some(layer.width);
+    Ok((kind, Description { width, area: None, settings }))
 }
 
 fn unreadable(error: &crate::base::Error) -> Refusal {

@@ -127,8 +127,17 @@ pub struct PlannedEvent {
 pub struct Layer {
     pub name: String,
     pub kind: String,
+    /// The residual block that it stands in.
+    pub inside: Option<String>,
     pub width: usize,
     pub activation: String,
+    /// Whether the activation is (1 − a)·t + a·φ(t) with a learned a.
+    pub parametric: bool,
+    pub norm: Option<String>,
+    /// ε of the norm.
+    pub norm_epsilon: f64,
+    /// Whether a residual block has a map on its skip.
+    pub project: bool,
     pub bias: bool,
     pub dropout: f64,
     pub init: String,

@@ -136,17 +136,19 @@ impl Run<'_> {
         for undo in self.undo.remove(&number).unwrap_or_default().into_iter().rev() {
             match undo {
                 Undo::Frozen(layers) => {
-                    for layer in self.architecture.all_layers_mut() {
+                    self.architecture.change_layers(|layer| {
                         if let Some((_, frozen)) = layers.iter().find(|(id, _)| *id == layer.id) {
                             layer.frozen = *frozen;
                         }
-                    }
+                    });
                     self.replan();
                 }
                 Undo::Dropout { layer, rate } => {
-                    if let Some(found) = self.architecture.all_layers_mut().find(|found| found.id == layer) {
-                        found.settings.dropout = rate;
-                    }
+                    self.architecture.change_layers(|found| {
+                        if found.id == layer {
+                            found.settings.dropout = rate;
+                        }
+                    });
                     self.replan();
                 }
             }

@@ -108,6 +108,28 @@ impl Architecture {
         self.layers.last_mut().expect("one was just added")
     }
 
+    /// Adds a residual block at the end. `description` is that of its kind; `block` reads the network's output so far
+    /// and, unless the block projects, ends as wide: the skip ties both ends into one axis.
+    pub fn push_block(
+        &mut self,
+        name: &str,
+        kind: &'static dyn LayerKind,
+        description: Description,
+        mut block: Vec<Layer>,
+    ) {
+        let input = self.output();
+        let mut outer = self.make_layer(name, kind, description, input);
+        outer.output = input;
+        if let Some(last) = block.last_mut() {
+            match outer.settings.project {
+                true => outer.output = last.output,
+                false => last.output.axis = input.axis,
+            }
+        }
+        outer.block = block;
+        self.layers.push(outer);
+    }
+
     /// A layer that reads `input` and stands nowhere yet, with an axis of its own where its kind makes one.
     pub fn make_layer(
         &mut self,
@@ -145,7 +167,7 @@ const ACTIVATION: Arg = Arg {
 };
 const NORM: Arg = Arg {
     name: "norm",
-    shape: Shape::Keyword(&[Kind::Word(|| vec!["layer", "batch", "rms"])]),
+    shape: Shape::Keyword(&[Kind::Word(|| Norm::ALL.map(Norm::word).to_vec())]),
     required: false,
     default: "none",
     help: "normalisation between bias and activation",
@@ -201,11 +223,7 @@ fn common_settings(args: &Args) -> Result<Settings, Refusal> {
     }
     Ok(Settings {
         activation: args.word("activation").and_then(Activation::find).unwrap_or(Activation::Linear),
-        norm: args.word("norm").map(|word| match word {
-            "layer" => Norm::Layer,
-            "batch" => Norm::Batch,
-            _ => Norm::Rms,
-        }),
+        norm: args.word("norm").and_then(Norm::find),
         dropout,
         bias: args.flag("bias").unwrap_or(true),
         init: args.word("init").map(|word| match word {

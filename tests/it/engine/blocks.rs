@@ -35,16 +35,7 @@ pub fn residual(net: &mut Architecture, name: &str, project: bool, inner: &[(&st
         block.push(layer);
     }
     let settings = Settings { project, bias: false, ..Settings::default() };
-    let mut layer = net.make_layer(name, outer, Description { width: None, area: None, settings }, input);
-    if project {
-        layer.output = end;
-    } else {
-        assert_eq!(net.width(end.axis), net.width(input.axis), "the skip joins equal widths");
-        block.last_mut().expect("a block has layers").output.axis = input.axis;
-        layer.output = input;
-    }
-    layer.block = block;
-    net.layers.push(layer);
+    net.push_block(name, outer, Description { width: None, area: None, settings }, block);
 }
 
 /// inputs → h1 → residual → residual project → out, with one activation and norm throughout.

@@ -64,8 +64,8 @@ pub(super) fn backward<T: Real>(
         let used = LANES.min(outputs - part.panel * LANES);
         let mut sums = [0.0; LANES];
         for ((d, t), c) in part.d.iter().zip(t).zip(c) {
-            for lane in 0..used {
-                sums[lane] += d.0[lane].to_f64() * (c.0[lane].to_f64() - t.0[lane].to_f64());
+            for (lane, sum) in sums.iter_mut().enumerate().take(used) {
+                *sum += d.0[lane].to_f64() * (c.0[lane].to_f64() - t.0[lane].to_f64());
             }
         }
         part.sum = sums.iter().sum();

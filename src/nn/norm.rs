@@ -159,10 +159,10 @@ fn back_over_units<T: Real>(compute: &Compute, norm: &mut Normed<T>, d: &mut [Li
         for row in 0..band.lines.rows() {
             let (mean, inverse) = (band.mean[row], band.inverse[row]);
             let (mut sums, mut products) = ([0.0; LANES], [0.0; LANES]);
-            for panel in 0..count {
+            for (panel, gain) in gain.iter().enumerate() {
                 let (u, d) = (&affine.panel(panel)[band.first + row].0, &band.lines.line(panel, row).0);
                 for lane in 0..used(outputs, panel) {
-                    let g = (d[lane] * gain[panel].0[lane]).to_f64();
+                    let g = (d[lane] * gain.0[lane]).to_f64();
                     sums[lane] += g;
                     products[lane] += g * ((u[lane] - mean) * inverse).to_f64();
                 }

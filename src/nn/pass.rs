@@ -133,10 +133,10 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
         }
     };
     let number = pieces(compute, rows, rows_at_once(inputs));
-    let (mut none, mut nothing) = (Vec::new(), Vec::new());
+    let (mut none, mut nothing) = ([], []);
     let (curve, has_curve) = match blend {
-        Some(blend) => (&mut blend.curve, true),
-        None => (&mut none, false),
+        Some(blend) => (blend.curve.as_mut_slice(), true),
+        None => (&mut none[..], false),
     };
     let Some(norm) = norm else {
         let whole = Forward {
@@ -175,7 +175,7 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
 }
 
 /// A buffer as one batch, or nothing.
-fn room<T: Real>(lines: &mut Vec<Line<T>>, there: bool, count: usize, rows: usize) -> BatchMut<'_, T> {
+fn room<T: Real>(lines: &mut [Line<T>], there: bool, count: usize, rows: usize) -> BatchMut<'_, T> {
     let size = count * panels::spaced(rows);
     BatchMut::new(if there { &mut lines[..size] } else { &mut [] }, count, rows)
 }

@@ -140,7 +140,7 @@ when val_loss plateaus for 5 epochs or val_loss > 1 stop
 
 #[test]
 fn what_cannot_run_yet_is_checked_and_named() {
-    let text = format!("{COMPLETE}at epoch 20 insert identity after h2 method gate\n");
+    let text = format!("{COMPLETE}arm wide {{ at epoch 20 widen h2 to 256 }}\n");
     let checked = checked(&text);
     assert_eq!(checked.diagnostics, []);
     let [found] = checked.unavailable.as_slice() else { panic!("{:#?}", checked.unavailable) };

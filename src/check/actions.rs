@@ -2,6 +2,7 @@
 
 use super::arguments::{self, found};
 use super::program::{Action, ActionKind};
+use super::ranges::{self, Asker};
 use super::refused;
 use super::report::Report;
 use super::suggest;
@@ -257,8 +258,12 @@ fn own(
         "assert" => {
             let clauses = args.condition("condition")?;
             let mut conditions = Vec::new();
+            let errors = report.errors();
             for clause in clauses {
                 assert_clause(clause, context, report);
+            }
+            if report.errors() == errors {
+                report.extend(ranges::judge(clauses, Asker::Assert, context.vocabulary));
             }
             let time = context.time;
             // What is computed has just been judged, with the test part allowed.

@@ -16,6 +16,8 @@ mod experiment;
 mod join;
 pub mod model;
 pub mod program;
+mod ranges;
+mod reach;
 mod refused;
 pub mod replay;
 mod report;
@@ -26,6 +28,7 @@ mod train_words;
 pub mod triggers;
 mod values;
 pub mod vocabulary;
+pub mod windows;
 
 pub use base::{complete, is_fragment};
 pub use program::Program;
@@ -172,11 +175,17 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
             doubtful: doubtful.clone(),
             batch,
         };
-        timeline = replay::replay(&read, start(), &time, &request.limits, &mut report);
+        let stop_when = train.as_ref().map_or(&[][..], |train| &train.stop_when);
+        let mut follow = |events: &[Read]| {
+            let timeline = replay::replay(events, start(), &time, &request.limits, &mut report);
+            reach::judge(events, stop_when, &timeline, &context, &mut report);
+            timeline
+        };
+        timeline = follow(&read);
         for arm in arms {
             let mut events: Vec<Read> = read.iter().map(Read::again).collect();
             events.extend(arm);
-            replay::replay(&events, start(), &time, &request.limits, &mut report);
+            follow(&events);
         }
     }
     let missing = data.as_ref().and_then(|data| data.missing.clone());
@@ -224,7 +233,7 @@ fn read_events(
             Some(resolved) => {
                 let trigger = resolved.trigger;
                 let event = Event { trigger, actions: good, span: event.span };
-                all.push(Read { event, point: resolved.point, head: resolved.span });
+                all.push(Read { event, point: resolved.point, head: resolved.span, never: resolved.never });
             }
             None => {
                 // When it would have happened is unknown, and so is what it would have made.
@@ -289,7 +298,7 @@ fn no_interval(span: Span, duration: Duration) -> Diagnostic {
 impl Read {
     /// The same event once more, for another replay.
     fn again(&self) -> Read {
-        Read { event: self.event.clone(), point: self.point, head: self.head }
+        Read { event: self.event.clone(), point: self.point, head: self.head, never: self.never }
     }
 }
 

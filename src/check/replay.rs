@@ -16,6 +16,7 @@ use super::program::{Action, ActionKind, Event, Trigger};
 use super::report::{Report, place};
 use super::suggest;
 use super::time::Timebase;
+use super::windows::Windows;
 use crate::base::{Args, Diagnostic, Point, Severity, Span};
 use crate::grow::{Operator, Plan, Promise, Summary};
 use crate::nn::Architecture;
@@ -46,6 +47,8 @@ pub struct PlannedGrowth {
     pub summary: Summary,
     pub promise: Promise,
     pub rule: &'static str,
+    /// Whether the architecture surely changes, so that plateaus count anew.
+    pub restarts: bool,
 }
 
 impl Planned {
@@ -62,6 +65,8 @@ pub struct Read {
     pub point: Option<(Point, Span)>,
     /// Where the trigger's time or condition stands.
     pub head: Span,
+    /// Whether it was said already that it never fires.
+    pub never: bool,
 }
 
 /// What the replay starts from.
@@ -91,7 +96,8 @@ pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, r
         pending: Vec::new(),
         born: HashMap::new(),
         gone: HashMap::new(),
-        undo: HashMap::new(),
+        windows: Windows::default(),
+        lent: HashMap::new(),
         whens: Vec::new(),
         stopped: None,
         unavailable: HashSet::new(),
@@ -173,15 +179,6 @@ struct When {
     grows: bool,
 }
 
-/// What a `during` has changed.
-#[derive(Default)]
-struct Undo {
-    /// Layers that it froze.
-    frozen: Vec<String>,
-    /// Layers whose dropout it set, with what it was before.
-    dropouts: Vec<(String, f64)>,
-}
-
 struct Replay<'a> {
     events: &'a [Read],
     time: &'a Timebase,
@@ -199,8 +196,10 @@ struct Replay<'a> {
     /// When and where each layer came to exist after the start.
     born: HashMap<String, (u64, Span)>,
     gone: HashMap<String, Span>,
-    /// By `during` event.
-    undo: HashMap<usize, Undo>,
+    /// What open `during` windows hold.
+    windows: Windows,
+    /// What windows froze or thawed, by event and action, to be shown again when it is undone.
+    lent: HashMap<(usize, usize), PlannedGrowth>,
     whens: Vec<When>,
     stopped: Option<Span>,
     unavailable: HashSet<Span>,
@@ -269,20 +268,21 @@ impl Replay<'_> {
             let action = &events[item.event].event.actions[at];
             let growth = match &action.kind {
                 ActionKind::Grow(operator) => {
-                    let before = Arc::clone(&self.never);
-                    let planned = self.grow(*operator, action, item.step, during);
-                    if during {
-                        self.remember_frozen(item.event, &before);
-                    }
+                    let planned = self.grow(*operator, action, item.step, during.then_some(item.event));
                     grown |= planned.is_some();
                     match planned {
-                        Some(growth) => Some(growth),
+                        Some(growth) => {
+                            if during {
+                                self.lent.insert((item.event, at), growth.clone());
+                            }
+                            Some(growth)
+                        }
                         // Refused: the timeline holds only what happens.
                         None => continue,
                     }
                 }
                 ActionKind::SetDropout { layer, to } => {
-                    self.set_dropout(item.event, during, layer, *to, &action.args);
+                    self.set_dropout(during.then_some(item.event), layer, *to, &action.args);
                     None
                 }
                 _ => {
@@ -338,24 +338,10 @@ impl Replay<'_> {
     }
 
     fn leave(&mut self, item: Item) {
-        let Undo { frozen, dropouts } = self.undo.remove(&item.event).unwrap_or_default();
-        for architecture in [Some(&mut self.never), self.maybe.as_mut()].into_iter().flatten() {
-            if frozen.is_empty() && dropouts.is_empty() {
-                break;
-            }
-            let architecture = Arc::make_mut(architecture);
-            for name in &frozen {
-                if let Some(layer) = architecture.layer_mut(name) {
-                    layer.frozen = false;
-                }
-            }
-            // Last first, as the run does: of two settings of one layer the first knows what was before.
-            for (name, dropout) in dropouts.iter().rev() {
-                if let Some(layer) = architecture.layer_mut(name) {
-                    layer.settings.dropout = *dropout;
-                }
-            }
-        }
+        let both = [Some(&mut self.never), self.maybe.as_mut()].into_iter().flatten();
+        self.windows.leave(item.event, both.map(Arc::make_mut));
+        // What lies behind the end is undone by nobody.
+        let shown = item.step < self.time.total || self.time.symbolic;
         let after = self.joined();
         for (at, action) in self.events[item.event].event.actions.iter().enumerate() {
             self.timeline.push(Planned {
@@ -364,32 +350,20 @@ impl Replay<'_> {
                 action: at,
                 certain: true,
                 undo: true,
-                growth: None,
+                growth: self.lent.remove(&(item.event, at)).filter(|_| shown),
                 after: Arc::clone(&after),
                 span: action.args.span,
             });
         }
     }
 
-    fn remember_frozen(&mut self, event: usize, before: &Architecture) {
-        let newly: Vec<String> = self
-            .never
-            .all_layers()
-            .filter(|layer| layer.frozen && before.layer(&layer.name).is_some_and(|old| !old.frozen))
-            .map(|layer| layer.name.clone())
-            .collect();
-        self.undo.entry(event).or_default().frozen.extend(newly);
-    }
-
-    fn set_dropout(&mut self, event: usize, during: bool, name: &str, to: f64, args: &Args) {
+    fn set_dropout(&mut self, window: Option<usize>, name: &str, to: f64, args: &Args) {
         if !self.names_exist(args) {
             return;
         }
+        self.windows.note_dropout(name, to, window, &self.never);
         for architecture in [Some(&mut self.never), self.maybe.as_mut()].into_iter().flatten() {
             if let Some(layer) = Arc::make_mut(architecture).layer_mut(name) {
-                if during {
-                    self.undo.entry(event).or_default().dropouts.push((name.into(), layer.settings.dropout));
-                }
                 layer.settings.dropout = to;
             }
         }
@@ -401,24 +375,33 @@ impl Replay<'_> {
         operator: &'static dyn Operator,
         action: &Action,
         step: u64,
-        during: bool,
+        window: Option<usize>,
     ) -> Option<PlannedGrowth> {
         let args = &action.args;
         let never = self.plan(operator, args, &Arc::clone(&self.never));
         let maybe = self.maybe.clone().map(|maybe| self.plan(operator, args, &maybe));
         match (never, maybe) {
             (Ok(plan), maybe) => {
+                let refused = matches!(maybe, Some(Err(_)));
                 match maybe {
-                    Some(Ok(other)) => self.maybe = Some(Arc::new(other.after)),
+                    Some(Ok(other)) => {
+                        for warning in &other.warnings {
+                            self.say(self.with_cause(place(warning, args), warning.cause.as_deref()));
+                        }
+                        self.maybe = Some(Arc::new(other.after));
+                    }
                     Some(Err(diagnostic)) => self.perhaps(diagnostic, "once a `when` has fired"),
                     None => {}
                 }
-                if during && !plan.changes.is_empty() {
+                if window.is_some() && !plan.changes.is_empty() {
                     self.cannot_undo(args.span, args.doc.word);
                 }
-                Some(self.accept(plan, args, step))
+                let growth = self.accept(plan, args, step, window);
+                Some(PlannedGrowth { restarts: growth.restarts && !refused, ..growth })
             }
             (Err(diagnostic), Some(Ok(other))) => {
+                let never = Arc::clone(&self.never);
+                self.windows.note(&other, window, &never);
                 self.maybe = Some(Arc::new(other.after));
                 self.perhaps(diagnostic, "unless a `when` has fired");
                 None
@@ -431,12 +414,13 @@ impl Replay<'_> {
     }
 
     /// Takes a plan over: warnings, causes, sizes.
-    fn accept(&mut self, plan: Plan, args: &Args, step: u64) -> PlannedGrowth {
+    fn accept(&mut self, plan: Plan, args: &Args, step: u64, window: Option<usize>) -> PlannedGrowth {
         for warning in &plan.warnings {
             let diagnostic = self.with_cause(place(warning, args), warning.cause.as_deref());
             self.say(diagnostic);
         }
         self.note_unavailable(&plan, args);
+        self.windows.note(&plan, window, &Arc::clone(&self.never));
         let grows = !plan.changes.is_empty();
         let before = std::mem::replace(&mut self.never, Arc::new(plan.after));
         for layer in self.never.all_layers().filter(|layer| layer.frozen) {
@@ -449,7 +433,7 @@ impl Replay<'_> {
             self.note_changes(&before, args.span, step);
             self.check_size(args.span, false);
         }
-        PlannedGrowth { summary: plan.summary, promise: plan.promise, rule: plan.rule }
+        PlannedGrowth { summary: plan.summary, promise: plan.promise, rule: plan.rule, restarts: grows }
     }
 
     fn note_unavailable(&mut self, plan: &Plan, args: &Args) {

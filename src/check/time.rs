@@ -30,16 +30,11 @@ impl Timebase {
         Timebase { total, steps_per_epoch, symbolic, in_epochs }
     }
 
-    /// Percent of the planned steps, rounded half-even.
-    fn share(&self, fraction: f64) -> u64 {
-        (fraction * self.total as f64).round_ties_even() as u64
-    }
-
     pub fn point(&self, point: Point) -> u64 {
         match point {
             Point::Epoch(n) => n.saturating_mul(self.steps_per_epoch),
             Point::Step(n) => n,
-            Point::Fraction(fraction) => self.share(fraction),
+            Point::Fraction(fraction) => share(fraction, self.total),
             Point::Start => 0,
             Point::End => self.total,
         }
@@ -49,7 +44,7 @@ impl Timebase {
         match duration {
             Duration::Epochs(n) => n.saturating_mul(self.steps_per_epoch),
             Duration::Steps(n) => n,
-            Duration::Fraction(fraction) => self.share(fraction),
+            Duration::Fraction(fraction) => share(fraction, self.total),
         }
     }
 
@@ -74,6 +69,16 @@ impl Timebase {
     }
 }
 
+/// A share of `total` steps, rounded half-even.
+pub fn share(fraction: f64, total: u64) -> u64 {
+    let steps = fraction * total as f64;
+    // 35% of 90 is 31.5, but 0.35 is no binary number, and the product comes out below. Reading the percent,
+    // dividing it by 100 and multiplying round once each, so a half is off by at most 1.5 units in the last place.
+    let halves = (2.0 * steps).round();
+    let is_half = (2.0 * steps - halves).abs() <= 1.5 * f64::EPSILON * halves;
+    (if is_half { halves / 2.0 } else { steps }).round_ties_even() as u64
+}
+
 pub fn is_zero(duration: Duration) -> bool {
     match duration {
         Duration::Epochs(n) | Duration::Steps(n) => n == 0,
@@ -91,6 +96,15 @@ mod tests {
         assert_eq!(time(10).point(Point::Fraction(0.25)), 2);
         assert_eq!(time(10).point(Point::Fraction(0.35)), 4);
         assert_eq!(time(10).point(Point::Fraction(1.0)), 10);
+        // Every whole percent of every length, against whole numbers: p·n/100, half to even.
+        for total in 1..=400 {
+            for percent in 0..=100_u64 {
+                let (whole, rest) = (percent * total / 100, percent * total % 100);
+                let up = rest > 50 || (rest == 50 && whole % 2 == 1);
+                let expected = whole + u64::from(up);
+                assert_eq!(share(percent as f64 / 100.0, total), expected, "{percent}% of {total}");
+            }
+        }
         assert_eq!(Timebase::new(Duration::Epochs(60), Some(45)).point(Point::Epoch(20)), 900);
     }
 

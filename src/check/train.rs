@@ -7,6 +7,7 @@ pub use measured::{resolve, uncomputed};
 use super::arguments::{self, cover, found, text_of};
 use super::conditions;
 use super::program::{Choice, Condition, Divergence, LrShape, TrainPlan};
+use super::ranges::{self, Asker};
 use super::report::Report;
 use super::suggest;
 use super::time::{Timebase, is_zero};
@@ -32,6 +33,8 @@ pub struct TrainRead {
     pub plan: Option<TrainPlan>,
     pub time: Timebase,
     pub measured: Measured,
+    /// The conditions of `stop when`, as far as they were read.
+    pub stop_when: Vec<Condition>,
 }
 
 /// Which metrics exist while the run goes on, for conditions.
@@ -86,7 +89,11 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
     let (lr, warmup_steps) = reader.lr(texts.lr.as_ref(), optimizer.as_ref());
     let stop_when = texts.stop.as_ref().and_then(|args| args.condition("when")).map(|clauses| {
         let mut conditions = Vec::new();
-        reader.report.extend(resolve(clauses, &measured, &time, vocabulary, known.has_test, &mut conditions));
+        let mistakes = resolve(clauses, &measured, &time, vocabulary, known.has_test, &mut conditions);
+        if mistakes.iter().all(|diagnostic| diagnostic.severity == Severity::Warning) {
+            reader.report.extend(ranges::judge(clauses, Asker::StopWhen, vocabulary));
+        }
+        reader.report.extend(mistakes);
         conditions
     });
     let keep_best = texts.keep_best.as_ref().and_then(|args| {
@@ -109,6 +116,7 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
         }
         _ => Divergence::Stop,
     };
+    let conditions = stop_when.clone().unwrap_or_default();
     let plan = match (optimizer, loss) {
         (Some((optimizer, base_lr)), Some(loss)) if reader.report.errors() == errors_before => Some(TrainPlan {
             steps: time.total,
@@ -128,7 +136,7 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
         }),
         _ => None,
     };
-    TrainRead { plan, time, measured }
+    TrainRead { plan, time, measured, stop_when: conditions }
 }
 
 fn length(head: &Args, report: &mut Report) -> Option<Duration> {

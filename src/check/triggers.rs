@@ -3,13 +3,13 @@
 use super::arguments::{self, cover, found};
 use super::conditions;
 use super::program::Trigger;
+use super::ranges::{self, Asker};
 use super::report::Report;
 use super::suggest;
 use super::time::Timebase;
 use super::train::{self, Measured};
 use super::vocabulary::Vocabulary;
-use crate::base::{Arg, Clause, Comparison, Diagnostic, Doc, Duration, Kind, Point, Shape, Span, Spanned, Value};
-use crate::nn::Task;
+use crate::base::{Arg, Clause, Diagnostic, Doc, Duration, Kind, Point, Shape, Span, Spanned, Value};
 use crate::syntax::{self, Atom};
 
 const fn option(name: &'static str, kinds: &'static [Kind], default: &'static str, help: &'static str) -> Arg {
@@ -96,6 +96,8 @@ pub struct Resolved {
     pub point: Option<(Point, Span)>,
     /// Where the time or the condition stands.
     pub span: Span,
+    /// Whether it was said that it never fires.
+    pub never: bool,
 }
 
 /// `None` when the trigger has a mistake, which has been reported.
@@ -196,7 +198,7 @@ fn at(trigger: &syntax::Trigger, span: Span, context: &Context, report: &mut Rep
         return None;
     }
     let end = comparable && step == time.total;
-    Some(Resolved { trigger: Trigger::At { step, end }, point: Some((point, span)), span })
+    Some(Resolved { trigger: Trigger::At { step, end }, point: Some((point, span)), span, never: false })
 }
 
 fn after_the_end(span: Span, context: &Context) -> Diagnostic {
@@ -204,6 +206,17 @@ fn after_the_end(span: Span, context: &Context) -> Diagnostic {
         .here("never reached")
         .label(context.length_span, format!("the run ends at {}", context.time.moment(context.time.total)))
         .help("give an earlier time, such as `at 90%`, or train longer")
+}
+
+/// `from` behind the end: nothing of the event is left.
+fn from_after_the_end(options: &Options, context: &Context, report: &mut Report) -> Option<()> {
+    match options.from {
+        Some((point, span)) if context.time.point(point) > context.time.total && context.time.is_comparable(point) => {
+            report.add(after_the_end(span, context));
+            None
+        }
+        _ => Some(()),
+    }
 }
 
 fn never(span: Span, message: &str, here: String, help: &str) -> Diagnostic {
@@ -231,14 +244,22 @@ fn every(
         report.add(super::no_interval(span, duration));
         return None;
     }
+    from_after_the_end(options, context, report)?;
     let first = options.from.map_or(interval, |(point, _)| time.point(point));
     let until = options.until.map_or(time.total, |(point, _)| time.point(point).min(time.total));
     let comparable = !time.symbolic || (matches!(duration, Duration::Epochs(_)) && time.in_epochs);
-    if first > until && comparable {
-        let here = format!("first at {}, and then it is over", time.moment(first));
-        report.add(never(span, "this event never fires", here, "use a shorter interval, or a later `until`"));
+    let is_never = first > until && comparable;
+    if is_never {
+        let here = format!("would first fire at {}", time.moment(first));
+        let help = "use a shorter interval, or a later `until`";
+        report.add(match options.until.or(options.from) {
+            Some((_, at)) => never(span, "this event never fires", here, help)
+                .label(at, format!("it is over at {}", time.moment(until))),
+            None => never(span, "this event never fires", here, "use an interval that is shorter than the run")
+                .label(context.length_span, format!("the run ends at {}", time.moment(until))),
+        });
     }
-    Some(Resolved { trigger: Trigger::Every { first, interval, until }, point: None, span })
+    Some(Resolved { trigger: Trigger::Every { first, interval, until }, point: None, span, never: is_never })
 }
 
 fn during(trigger: &syntax::Trigger, span: Span, context: &Context, report: &mut Report) -> Option<Resolved> {
@@ -290,7 +311,7 @@ fn during(trigger: &syntax::Trigger, span: Span, context: &Context, report: &mut
         report.add(after_the_end(span, context));
         return None;
     }
-    Some(Resolved { trigger: Trigger::During { from: first, to: last }, point: None, span })
+    Some(Resolved { trigger: Trigger::During { from: first, to: last }, point: None, span, never: false })
 }
 
 fn when(
@@ -309,13 +330,16 @@ fn when(
     let computed = mistakes.iter().all(|diagnostic| diagnostic.severity == crate::base::Severity::Warning);
     report.extend(mistakes);
     let time = context.time;
+    from_after_the_end(options, context, report)?;
     let from = options.from.map_or(0, |(point, _)| time.point(point));
     let until = options.until.map_or(time.total, |(point, _)| time.point(point));
     let at_most = options.at_most.unwrap_or(1);
-    if computed {
-        for clause in &clauses {
-            report.diagnostics.extend(impossible(clause, context.vocabulary));
-        }
+    let mut is_never = false;
+    if computed && !spoiled {
+        let judged = ranges::judge(&clauses, Asker::When, context.vocabulary);
+        is_never |= judged.iter().any(|diagnostic| diagnostic.code == "G0204");
+        let always = !judged.is_empty() && !is_never;
+        report.extend(judged);
         let comparable = [options.from, options.until].into_iter().flatten().all(|(p, _)| time.is_comparable(p));
         if comparable {
             // The first evaluation at or after `from` is the first time that it is looked at.
@@ -325,10 +349,12 @@ fn when(
                 let at = options.until.or(options.from).map_or(span, |(_, span)| span);
                 let here = format!("no evaluation between {} and {}", time.moment(from), time.moment(until));
                 report.add(never(at, "this event never fires", here, "give it a time in which evaluations happen"));
+                is_never = true;
             }
         }
         let levels = clauses.iter().all(|clause| matches!(clause, Clause::Compare { .. }));
-        if at_most > 1 && options.cooldown.is_none() && levels && !clauses.is_empty() {
+        let rests = options.cooldown.is_some_and(|(duration, _)| !super::time::is_zero(duration));
+        if at_most > 1 && !rests && levels && !clauses.is_empty() && !always && !is_never {
             report.add(
                 Diagnostic::warning(
                     "G0210",
@@ -344,35 +370,8 @@ fn when(
         return None;
     }
     let cooldown = options.cooldown.map_or(0, |(duration, _)| time.duration(duration));
-    Some(Resolved { trigger: Trigger::When { conditions, at_most, cooldown, from, until }, point: None, span })
-}
-
-/// Says when a comparison can never hold: shares lie in 0..=1, losses and errors are not negative.
-fn impossible(clause: &Clause, vocabulary: &Vocabulary) -> Option<Diagnostic> {
-    let Clause::Compare { metric, op, value, span } = clause else { return None };
-    let (_, word) = conditions::parts(metric, vocabulary)?;
-    let share = word.task == Some(Task::Classification) && word.higher_is_better;
-    let hopeless = match op {
-        Comparison::Greater => share && *value >= 1.0,
-        Comparison::GreaterOrEqual => share && *value > 1.0,
-        Comparison::Less => (share || !word.higher_is_better) && *value <= 0.0,
-        Comparison::LessOrEqual => (share || !word.higher_is_better) && *value < 0.0,
-    };
-    if !hopeless {
-        return None;
-    }
-    let diagnostic =
-        Diagnostic::warning("G0204", *span, format!("`{metric}` is never {} {value}", conditions::sign(*op)));
-    Some(if share {
-        let help = if *value > 1.0 && *value <= 100.0 {
-            format!("write `{metric} {} {value}%`", conditions::sign(*op))
-        } else {
-            "use a percent such as 95%".into()
-        };
-        diagnostic.here("lies between 0 and 1").help(help)
-    } else {
-        diagnostic.here("is never below 0").help("compare with a number above 0")
-    })
+    let trigger = Trigger::When { conditions, at_most, cooldown, from, until };
+    Some(Resolved { trigger, point: None, span, never: is_never })
 }
 
 /// `at 10 minutes stop`: the parser takes the unit for the first word of the action.

@@ -398,6 +398,7 @@ pub fn plan(after: Architecture, changes: Vec<Change>, promise: (Promise, &'stat
         rule: promise.1,
         needs: Needs::Nothing,
         lr: LrPolicy::Keep,
+        freezes: None,
         summary,
         warnings: Vec::new(),
     }

@@ -71,6 +71,8 @@ pub struct Plan {
     pub rule: &'static str,
     pub needs: Needs,
     pub lr: LrPolicy,
+    /// Of `freeze` and `unfreeze`: whether layers are frozen, and which; those that were so already, too.
+    pub freezes: Option<(bool, Vec<String>)>,
     pub summary: Summary,
     /// What may go wrong without being surely wrong.
     pub warnings: Vec<Refusal>,

@@ -3,17 +3,6 @@
 use super::event::*;
 use super::execute::{Failure, Flow, Run, batch_rows};
 use crate::check::program::{Action, ActionKind, Trigger};
-use crate::nn::LayerId;
-
-/// What a `during` did, to be undone when it ends.
-pub(super) enum Undo {
-    /// The layers that it froze or thawed, with what they were.
-    Frozen(Vec<(LayerId, bool)>),
-    Dropout {
-        layer: LayerId,
-        rate: f64,
-    },
-}
 
 /// What `assert preserved` accepts when no `tol` is written.
 const TOLERANCE: f64 = 1e-5;
@@ -30,16 +19,13 @@ impl Run<'_> {
             if let Some(status) = self.interrupted() {
                 return Ok(Flow::End(status));
             }
-            let (flow, undo) = match &action.kind {
+            let flow = match &action.kind {
                 ActionKind::AssertPreserved { tolerance } => {
                     let found = found.as_ref().expect("measured because the block asserts");
-                    (self.assert_preserved(action, *tolerance, found, first_growth)?, None)
+                    self.assert_preserved(action, *tolerance, found, first_growth)?
                 }
                 _ => self.act(action, is_during.then_some(number))?,
             };
-            if let (true, Some(undo)) = (is_during, undo) {
-                self.undo.entry(number).or_default().push(undo);
-            }
             if let Flow::End(status) = flow {
                 return Ok(Flow::End(status));
             }
@@ -47,50 +33,45 @@ impl Run<'_> {
         Ok(Flow::Continue)
     }
 
-    /// `during`: the number of the event whose end undoes the action.
-    pub(super) fn act(&mut self, action: &Action, during: Option<usize>) -> Result<(Flow, Option<Undo>), Failure> {
-        let mut undo = None;
+    /// `window`: the number of the `during` whose end undoes the action.
+    pub(super) fn act(&mut self, action: &Action, window: Option<usize>) -> Result<Flow, Failure> {
         match &action.kind {
-            ActionKind::Grow(operator) => return self.grow(*operator, action),
+            ActionKind::Grow(operator) => return self.grow(*operator, action, window),
             ActionKind::SetLrTo(rate) => {
-                let is_set = match during {
+                let is_set = match window {
                     Some(number) => self.rate.lend_to(number, *rate, self.step),
                     None => self.rate.set_to(*rate, self.step),
                 };
                 if !is_set {
-                    return Ok((
-                        self.fail(
-                            action,
-                            "G0223",
-                            "the lr schedule has reached 0 here, and no factor lifts it".into(),
-                            "set the rate earlier, or use an lr shape that does not end at 0".into(),
-                        ),
-                        None,
+                    return Ok(self.fail(
+                        action,
+                        "G0223",
+                        "the lr schedule has reached 0 here, and no factor lifts it".into(),
+                        "set the rate earlier, or use an lr shape that does not end at 0".into(),
                     ));
                 }
                 self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
             }
             ActionKind::SetLrBy(by) => {
-                match during {
+                match window {
                     Some(number) => self.rate.lend(number, *by),
                     None => self.rate.scale(*by),
                 }
                 self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
             }
             ActionKind::SetDropout { layer, to } => {
-                let Some(found) = self.architecture.layer_mut(layer) else {
-                    return Ok((
-                        self.fail(
-                            action,
-                            "G0101",
-                            format!("there is no layer `{layer}` now"),
-                            format!("the layers are {}", self.architecture.names().join(", ")),
-                        ),
-                        None,
+                if self.architecture.layer(layer).is_none() {
+                    return Ok(self.fail(
+                        action,
+                        "G0101",
+                        format!("there is no layer `{layer}` now"),
+                        format!("the layers are {}", self.architecture.names().join(", ")),
                     ));
-                };
-                undo = Some(Undo::Dropout { layer: found.id, rate: found.settings.dropout });
-                found.settings.dropout = *to;
+                }
+                self.windows.note_dropout(layer, *to, window, &self.architecture);
+                if let Some(found) = self.architecture.layer_mut(layer) {
+                    found.settings.dropout = *to;
+                }
                 self.replan();
                 self.note(action.text.clone(), action.args.span)?;
             }
@@ -113,45 +94,28 @@ impl Run<'_> {
                         .collect();
                     let message = format!("`{}` does not hold: {}", action.text, seen.join(", "));
                     let help = "what was learned until here is in the run directory; train longer or ask for less";
-                    return Ok((self.fail(action, "G0220", message, help.into()), None));
+                    return Ok(self.fail(action, "G0220", message, help.into()));
                 }
                 self.note(format!("{}: it holds", action.text), action.args.span)?;
             }
             ActionKind::AssertPreserved { .. } => unreachable!("handled with its block"),
             ActionKind::Stop => {
                 self.note("stop".into(), action.args.span)?;
-                return Ok((Flow::End(Status::Stopped), None));
+                return Ok(Flow::End(Status::Stopped));
             }
         }
-        Ok((Flow::Continue, undo))
+        Ok(Flow::Continue)
     }
 
     pub(super) fn fail(&self, action: &Action, code: &'static str, message: String, help: String) -> Flow {
         Flow::End(Status::Failed(Assertion { code, span: action.args.span, message, help }))
     }
 
-    /// Undoes what a `during` did, last first.
+    /// A `during` is over: what it set holds no longer.
     pub(super) fn leave(&mut self, number: usize) {
         self.rate.take_back(number);
-        for undo in self.undo.remove(&number).unwrap_or_default().into_iter().rev() {
-            match undo {
-                Undo::Frozen(layers) => {
-                    self.architecture.change_layers(|layer| {
-                        if let Some((_, frozen)) = layers.iter().find(|(id, _)| *id == layer.id) {
-                            layer.frozen = *frozen;
-                        }
-                    });
-                    self.replan();
-                }
-                Undo::Dropout { layer, rate } => {
-                    self.architecture.change_layers(|found| {
-                        if found.id == layer {
-                            found.settings.dropout = rate;
-                        }
-                    });
-                    self.replan();
-                }
-            }
+        if self.windows.leave(number, [&mut self.architecture]) {
+            self.replan();
         }
     }
 

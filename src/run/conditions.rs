@@ -2,35 +2,28 @@
 
 use crate::base::{Clause, Comparison};
 use crate::check::program::Condition;
+use std::collections::BTreeMap;
 
-/// Every evaluation of a run, oldest first.
+/// Every evaluation of a run, by metric.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    evaluations: Vec<(u64, Vec<(String, f64)>)>,
+    series: BTreeMap<String, Series>,
 }
 
 impl History {
     /// Adds metrics at a step; a second evaluation at one step (`evaluate test`) joins the first.
     pub fn add(&mut self, step: u64, metrics: &[(String, f64)]) {
-        match self.evaluations.last_mut() {
-            Some((at, known)) if *at == step => {
-                known.retain(|(name, _)| metrics.iter().all(|(new, _)| new != name));
-                known.extend_from_slice(metrics);
+        for (name, value) in metrics {
+            match self.series.get_mut(name) {
+                Some(series) => series.add(step, *value),
+                None => self.series.entry(name.clone()).or_default().add(step, *value),
             }
-            _ => self.evaluations.push((step, metrics.to_vec())),
         }
     }
 
     /// The newest value of a metric.
     pub fn latest(&self, metric: &str) -> Option<f64> {
-        self.values(metric).next_back().map(|(_, value)| value)
-    }
-
-    /// A metric's values with their steps.
-    pub fn values<'a>(&'a self, metric: &'a str) -> impl DoubleEndedIterator<Item = (u64, f64)> + 'a {
-        self.evaluations.iter().filter_map(move |(step, metrics)| {
-            metrics.iter().find(|(name, _)| name == metric).map(|(_, value)| (*step, *value))
-        })
+        self.series.get(metric)?.values.last().copied()
     }
 
     /// Whether all conditions hold after `now` steps. Plateaus count only evaluations after `since`.
@@ -48,20 +41,81 @@ impl History {
     /// The best of the last `window` steps does not beat the best before by more than `delta`.
     fn plateaus(&self, metric: &str, window: u64, delta: f64, higher: bool, now: u64, since: u64) -> bool {
         let Some(begin) = now.checked_sub(window) else { return false };
-        // Larger is better from here on, and a NaN is the worst.
-        let signed = |value: f64| match value.is_nan() {
-            true => f64::NEG_INFINITY,
-            false if higher => value,
-            false => -value,
-        };
-        let best = |values: &mut dyn Iterator<Item = f64>| values.map(signed).reduce(f64::max);
-        let counted = || self.values(metric).filter(move |(step, _)| *step > since);
-        let before = best(&mut counted().filter(|(step, _)| *step <= begin).map(|(_, value)| value));
-        let recent = best(&mut counted().filter(|(step, _)| *step > begin).map(|(_, value)| value));
+        let Some(series) = self.series.get(metric) else { return false };
+        let first = series.steps.partition_point(|step| *step <= since);
+        let middle = series.steps.partition_point(|step| *step <= begin).max(first);
+        let before = series.best(first, middle, higher);
+        let recent = series.best(middle, series.steps.len(), higher);
         match (before, recent) {
             (Some(before), Some(recent)) => recent <= before + delta,
             _ => false,
         }
+    }
+}
+
+/// One metric's values, oldest first, with the smallest and largest of every stretch of 2ᵏ of them: a plateau is
+/// looked for after every evaluation, and a run may have a million.
+#[derive(Clone, Debug, Default)]
+struct Series {
+    steps: Vec<u64>,
+    values: Vec<f64>,
+    /// `levels[k][i]`: smallest and largest of the 2ᵏ values from i·2ᵏ on, or of those that are there. A NaN is
+    /// neither.
+    levels: Vec<Vec<(f64, f64)>>,
+}
+
+impl Series {
+    fn add(&mut self, step: u64, value: f64) {
+        if self.steps.last() == Some(&step) {
+            self.values.pop();
+        } else {
+            self.steps.push(step);
+        }
+        self.values.push(value);
+        let mut at = self.values.len() - 1;
+        let mut extremes = if value.is_nan() { (f64::INFINITY, f64::NEG_INFINITY) } else { (value, value) };
+        for level in 0.. {
+            if level == self.levels.len() {
+                self.levels.push(Vec::new());
+            }
+            let row = &mut self.levels[level];
+            row.truncate(at);
+            row.push(extremes);
+            if at == 0 {
+                break;
+            }
+            // The stretch above holds this one and, where it is the second half, the one before it.
+            if !at.is_multiple_of(2) {
+                extremes = (extremes.0.min(row[at - 1].0), extremes.1.max(row[at - 1].1));
+            }
+            at /= 2;
+        }
+    }
+
+    /// The best of the values `from..to`, signed so that larger is better, in logarithmic time; a NaN is the worst.
+    /// `None` of no value.
+    fn best(&self, mut from: usize, mut to: usize, higher: bool) -> Option<f64> {
+        if from >= to {
+            return None;
+        }
+        let mut best = f64::NEG_INFINITY;
+        let mut meet = |(least, most): (f64, f64)| best = best.max(if higher { most } else { -least });
+        for row in &self.levels {
+            if from >= to {
+                break;
+            }
+            if !from.is_multiple_of(2) {
+                meet(row[from]);
+                from += 1;
+            }
+            if !to.is_multiple_of(2) {
+                to -= 1;
+                meet(row[to]);
+            }
+            from /= 2;
+            to /= 2;
+        }
+        Some(best)
     }
 }
 
@@ -112,6 +166,47 @@ mod tests {
         let flat = history(&[5.0, 2.0, 2.0, 2.5, 2.0]);
         assert!(!flat.holds(&plateau(20, 0.0), 50, 30), "only two evaluations lie behind step 30");
         assert!(flat.holds(&plateau(10, 0.6), 50, 30));
+    }
+
+    #[test]
+    fn the_best_of_any_stretch_is_what_a_scan_finds() {
+        // Scattered values with a NaN and repeats, at steps 10, 20, …; 41 of them cross several powers of two.
+        let values: Vec<f64> =
+            (0..41_u32).map(|n| if n == 17 { f64::NAN } else { f64::from(n * 2_654_435 % 1_009) }).collect();
+        let mut series = Series::default();
+        for (at, value) in values.iter().enumerate() {
+            // A second evaluation at a step replaces the first, whatever that was.
+            series.add(at as u64 * 10, if at % 3 == 0 { -1e9 } else { 1e9 });
+            series.add(at as u64 * 10, *value);
+        }
+        for from in 0..=values.len() {
+            for to in from..=values.len() {
+                for higher in [true, false] {
+                    let signed = |value: &f64| match value.is_nan() {
+                        true => f64::NEG_INFINITY,
+                        false if higher => *value,
+                        false => -value,
+                    };
+                    let scanned = values[from..to].iter().map(signed).reduce(f64::max);
+                    assert_eq!(series.best(from, to, higher), scanned, "{from}..{to}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_evaluations_are_not_scanned_each_time() {
+        let mut history = History::default();
+        let condition = plateau(500_000, 0.0);
+        let begin = std::time::Instant::now();
+        let mut held = 0;
+        for step in 1..=300_000_u64 {
+            history.add(step, &[("val_loss".into(), 1.0 / step as f64)]);
+            held += u32::from(history.holds(&condition, step + 400_000, 0));
+        }
+        assert_eq!(held, 0, "it falls throughout");
+        // Scanning all of them each time would be 45 billion looks.
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
     }
 
     #[test]

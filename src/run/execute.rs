@@ -1,6 +1,5 @@
 //! Runs a program on its data: trains, evaluates, fires events, and tells every consumer.
 
-use super::actions::Undo;
 use super::agenda::Agenda;
 use super::conditions::History;
 use super::event::*;
@@ -11,6 +10,7 @@ use super::training::BatchLabels;
 use crate::base::Refusal;
 use crate::base::world::{Error, World};
 use crate::check::program::{Program, Trigger};
+use crate::check::windows::Windows;
 use crate::data::{Dataset, Part};
 use crate::nn::{Architecture, Network};
 use crate::optim::Optimizer;
@@ -94,7 +94,7 @@ pub(super) struct Run<'r> {
     pub(super) history: History,
     pub(super) agenda: Agenda,
     pub(super) fired: Vec<Fired>,
-    pub(super) undo: BTreeMap<usize, Vec<Undo>>,
+    pub(super) windows: Windows,
     pub(super) stop_since: u64,
     pub(super) losses: Losses,
     pub(super) growths: Vec<Growth>,
@@ -151,7 +151,7 @@ impl<'r> Run<'r> {
             loss,
             metrics,
             history: History::default(),
-            undo: BTreeMap::new(),
+            windows: Windows::default(),
             stop_since: 0,
             losses: Losses::default(),
             growths: Vec::new(),

@@ -1,26 +1,32 @@
 //! A growth event: planned, carried out on the tensors, probed before and after.
 
-use super::actions::Undo;
 use super::event::*;
 use super::execute::{Failure, Flow, Run};
 use crate::base::Duration;
 use crate::check::program::{Action, Program};
+use crate::check::time::share;
 use crate::grow::{LrPolicy, Operator, Promise};
 
 impl Run<'_> {
-    pub(super) fn grow(&mut self, operator: &dyn Operator, action: &Action) -> Result<(Flow, Option<Undo>), Failure> {
+    /// `window`: the number of the `during` whose end undoes the action.
+    pub(super) fn grow(
+        &mut self,
+        operator: &dyn Operator,
+        action: &Action,
+        window: Option<usize>,
+    ) -> Result<Flow, Failure> {
         let plan = match operator.plan(&action.args, &self.architecture) {
             Ok(plan) => plan,
             // Only a `when` can bring a network that is already large enough; everything else the checker has seen.
             Err(refusal) if refusal.code == "G0201" => {
                 self.note(format!("{}: skipped, {}", action.text, refusal.message), action.args.span)?;
-                return Ok((Flow::Continue, None));
+                return Ok(Flow::Continue);
             }
-            Err(refusal) => return Ok((self.fail(action, refusal.code, refusal.message, refusal.help), None)),
+            Err(refusal) => return Ok(self.fail(action, refusal.code, refusal.message, refusal.help)),
         };
         if let Err(missing) = plan.runs() {
             let message = format!("`{missing}` is not available yet");
-            return Ok((self.fail(action, "G0910", message, "see CHANGELOG.md for what runs".into()), None));
+            return Ok(self.fail(action, "G0910", message, "see CHANGELOG.md for what runs".into()));
         }
         let wanted = plan.after.parameter_count().0;
         if wanted > self.options.parameters_max {
@@ -29,23 +35,21 @@ impl Run<'_> {
                 self.options.parameters_max
             );
             let help = "grow less, or raise `--parameters-limit`".to_string();
-            return Ok((self.fail(action, "G0601", message, help), None));
+            return Ok(self.fail(action, "G0601", message, help));
         }
         if plan.changes.is_empty() {
-            // Only what changes here is undone later: a freeze of another event stays.
-            let before = self.architecture.all_layers().zip(plan.after.all_layers());
-            let before = before.filter(|(old, new)| old.frozen != new.frozen).map(|(old, _)| (old.id, old.frozen));
-            let before = before.collect();
+            self.windows.note(&plan, window, &self.architecture);
             self.architecture = plan.after;
             self.replan();
             self.note(action.text.clone(), action.args.span)?;
-            return Ok((Flow::Continue, Some(Undo::Frozen(before))));
+            return Ok(Flow::Continue);
         }
         match plan.lr {
             LrPolicy::Keep => {}
             LrPolicy::Rewarm(duration) => self.rate.rewarm(self.step, steps_of(duration, self.program)),
             LrPolicy::Rewind => self.rate.rewind(self.step),
         }
+        self.windows.note(&plan, window, &self.architecture);
         let growth = self.rewrite(plan, action)?;
         (self.consumer)(&Event::Grown(&growth))?;
         let index = self.growths.len();
@@ -62,9 +66,9 @@ impl Run<'_> {
         if !held {
             let message = format!("{detail} promised `{}` and did not keep it", promise.word());
             let help = "this is a bug of growrun: please report it with the run directory".to_string();
-            return Ok((self.fail(action, "G0221", message, help), None));
+            return Ok(self.fail(action, "G0221", message, help));
         }
-        Ok((Flow::Continue, None))
+        Ok(Flow::Continue)
     }
 
     /// Carries a plan out on the tensors, with the probe before and after.
@@ -132,6 +136,6 @@ fn steps_of(duration: Duration, program: &Program) -> u64 {
     match duration {
         Duration::Epochs(n) => n.saturating_mul(program.data.steps_per_epoch),
         Duration::Steps(n) => n,
-        Duration::Fraction(part) => (part * program.train.steps as f64).round_ties_even() as u64,
+        Duration::Fraction(part) => share(part, program.train.steps),
     }
 }

@@ -115,6 +115,25 @@ fn a_second_widening_shows_where_the_first_one_stood() {
 }
 
 #[test]
+fn widths_behind_a_when_are_compared_as_intervals() {
+    // h2 reads 32 and gives 32, or 64..256 and 32..128: it may be the same number, and the run will see.
+    let events = "when val_loss plateaus for 3 epochs at most 2 times until epoch 40 widen h1..h2 by 2x
+when val_accuracy > 90% until epoch 40 widen h1 by 2x
+at epoch 50 remove h2";
+    let found = checked(&format!("{COMPLETE}{events}\n")).diagnostics;
+    let [found] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!((found.code, found.severity), ("G0401", Severity::Warning));
+    let message = "removing `h2` changes the network's output if it reads another width than it gives: ";
+    assert!(found.message.starts_with(message), "{}", found.message);
+    // Surely another width: h1 grows, h2 does not.
+    let events = "when val_loss plateaus for 3 epochs until epoch 40 widen h1 by 2x\nat epoch 50 remove h2";
+    let found = checked(&format!("{COMPLETE}{events}\n")).diagnostics;
+    let [found] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(found.severity, Severity::Warning);
+    assert!(found.message.ends_with("is drawn afresh (once a `when` has fired)"), "{}", found.message);
+}
+
+#[test]
 fn ten_mistakes_give_ten_diagnostics() {
     let text = "data digits { batsh 32 }
 model {

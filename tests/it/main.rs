@@ -10,3 +10,4 @@ mod house;
 mod mistakes;
 mod run;
 mod syntax;
+mod triggers;

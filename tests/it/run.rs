@@ -23,7 +23,7 @@ pub fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>
     checked.program.ok_or(diagnostics)
 }
 
-fn checked(text: &str, seed: Option<u64>) -> (Checked, Vec<Diagnostic>) {
+pub fn checked(text: &str, seed: Option<u64>) -> (Checked, Vec<Diagnostic>) {
     let world = Real::default();
     let (mut schedule, mut diagnostics) = syntax::parse("test.grow", text);
     diagnostics.extend(syntax::resolve(&mut schedule, &[]));

@@ -63,7 +63,12 @@ impl Replay<'_> {
                             self.born.entry(layer.name.clone()).or_insert((step, action.args.span));
                         }
                         current = Arc::new(plan.after);
-                        growth = Some(PlannedGrowth { summary: plan.summary, promise: plan.promise, rule: plan.rule });
+                        growth = Some(PlannedGrowth {
+                            summary: plan.summary,
+                            promise: plan.promise,
+                            rule: plan.rule,
+                            restarts: false,
+                        });
                     }
                     Err(refused) => {
                         failure = Some(refused);

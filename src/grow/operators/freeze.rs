@@ -52,5 +52,6 @@ pub(super) fn set_frozen(
     }
     let detail = chosen.iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>().join(", ");
     let summary = Summary { action, target: written(target), method: "", detail };
-    Ok(Plan { warnings, ..plan(after, Vec::new(), (Promise::Bitwise, "no number changes"), summary) })
+    let freezes = Some((frozen, chosen.iter().map(|layer| layer.name.clone()).collect()));
+    Ok(Plan { freezes, warnings, ..plan(after, Vec::new(), (Promise::Bitwise, "no number changes"), summary) })
 }

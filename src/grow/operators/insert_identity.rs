@@ -90,6 +90,7 @@ struct Ground {
     stretch: f64,
     feeds_a_sum: bool,
     feeds_a_max_pool: bool,
+    in_block: bool,
     /// Whether the reader adds a bias and sees no zeros around an image.
     reader_can_shift: bool,
 }
@@ -104,6 +105,7 @@ impl Ground {
             stretch: source.map_or(1.0, |layer| 1.0 / (1.0 - layer.settings.dropout)),
             feeds_a_sum: place.feeds_a_sum(before),
             feeds_a_max_pool: place.feeds_a_max_pool(before),
+            in_block: matches!(place, Place::Block(..)),
             reader_can_shift: reader.is_some_and(|layer| {
                 layer.block.is_empty()
                     && layer.settings.bias
@@ -131,6 +133,7 @@ impl Ground {
             "shift" if floor(f).is_none() => Err(format!("{source} is {f}, whose values have no lower end")),
             "shift" => Ok(()),
             "mirror" if self.feeds_a_sum => Err("a skip reads the values, and it cannot read two halves".into()),
+            "gate" if self.in_block => Err("a gate is a residual block, and blocks do not stand in blocks".into()),
             "mirror" if self.feeds_a_max_pool => Err("a maximum stands between the two halves and their reader".into()),
             "mirror" if !splits_in_two(activation) => {
                 Err(format!("the halves {activation}(t) and {activation}(−t) do not make up t"))
@@ -226,10 +229,12 @@ fn choose(args: &Args, ground: &Ground, phrase: &str) -> Result<(Shaped, String)
         _ => usual("shift"),
     };
     let mirror = Form { method: "mirror", activation: Activation::Relu };
-    let natural = [first, mirror, usual("gate")]
+    // What is exact with any activation.
+    let always = if ground.in_block { "parametric" } else { "gate" };
+    let natural = [first, mirror, usual(always)]
         .into_iter()
         .find(|form| ground.keeps(form).is_ok())
-        .expect("a gate keeps every function");
+        .expect("the last keeps every function");
 
     if named_activation.is_none() && named_method.is_none() {
         let why = match natural.method {
@@ -261,14 +266,14 @@ fn choose(args: &Args, ground: &Ground, phrase: &str) -> Result<(Shaped, String)
             format!("{word} here would change the network's output: {reason}"),
             match named_activation {
                 None => format!(
-                    "`{phrase}` takes method `{}` here; `{phrase} method gate` keeps any function",
+                    "`{phrase}` takes method `{}` here; `{phrase} method {always}` keeps any function",
                     natural.method
                 ),
                 Some(activation) => {
-                    let method = [natural.method, "shift", "mirror", "gate"]
+                    let method = [natural.method, "shift", "mirror", always]
                         .into_iter()
                         .find(|method| *method != "identity" && ground.keeps(&Form { method, activation }).is_ok())
-                        .unwrap_or("gate");
+                        .unwrap_or(always);
                     format!(
                         "`{}` keeps the function; without a named activation `{phrase}` takes method `{}` here",
                         args.phrase(&[], &[("method", Value::Word(method.into()))]),

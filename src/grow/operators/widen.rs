@@ -284,8 +284,8 @@ impl Manner {
             }
             (Method::Pad, None)
                 if self.fan_in == 0.0
-                    && writers
-                        .all(|layer| layer.settings.norm.is_none() && zero_at_zero(layer.settings.activation)) =>
+                    // The statistics of a fresh batch norm leave 0 where it is.
+                    && writers.all(|layer| zero_at_zero(layer.settings.activation)) =>
             {
                 (Promise::Bitwise, "fresh units give 0, and they come last in every sum")
             }

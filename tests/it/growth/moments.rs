@@ -34,7 +34,7 @@ const CASES: &[(&str, &[Activation], &[&str], Reach)] = &[
     ("widen h to 12 method mirror", ANY, &["chain", "block", "stream"], Reach::Old),
     ("insert identity after h", NEVER_NEGATIVE, &["chain", "block", "stream"], Reach::Old),
     ("insert identity linear after h", ANY, &["chain", "block", "stream"], Reach::Old),
-    ("insert identity after h method gate", ANY, &["chain", "block", "stream"], Reach::Old),
+    ("insert identity after h method gate", ANY, &["chain", "stream"], Reach::Old),
     ("insert identity after h method parametric", ANY, &["chain", "block", "stream"], Reach::Old),
     ("insert identity after h", WITH_A_FLOOR, &["chain", "block"], Reach::Shift),
 ];
@@ -50,6 +50,10 @@ const STATEFUL: [(&str, Rule); 4] = [
 /// Relative, entry by entry. What is left are roundings of sums over a batch of 16 and over at most 23 units, some
 /// of which nearly cancel: 1e-16 times the largest over the smallest, for which a million is allowed.
 const TOLERANCE: f64 = 1e-10;
+
+/// Gradients that are this share of the network's largest are roundings themselves: the bias before a batch norm
+/// changes nothing, so its gradient is 0 but for the last bits of sums over the batch. A thousand of them.
+const NOTHING: f64 = 1e-13;
 
 /// The small network after 20 batches and growth; the network that was grown before them.
 fn both_ways(phrase: &str, net: &Architecture, rule: Rule, skipped: &mut Skipped) -> Option<[Network<f64>; 2]> {
@@ -69,8 +73,15 @@ fn disagreement(
     [transformed, grown_before]: &mut [Network<f64>; 2],
 ) -> Option<String> {
     let shapes = net.parameters();
+    let mut largest = [0.0_f64; 2];
+    for slot in grown_before.parameters().iter().flat_map(|parameter| &parameter.slots) {
+        let at = usize::from(slot.kind == SlotKind::SecondMoment);
+        largest[at] = slot.value.iter().fold(largest[at], |largest, x| largest.max(x.abs()));
+    }
     for (used, truth) in transformed.parameters().iter().zip(grown_before.parameters().iter()) {
-        assert_eq!((&used.name, &used.value), (&truth.name, &truth.value), "learning rate 0 moves nothing");
+        assert_eq!(used.name, truth.name);
+        // Running statistics move, whatever the rate.
+        assert!(used.value == truth.value || !used.role.is_learned(), "learning rate 0 moves no weight: {}", used.name);
         let old = shapes.iter().find(|shape| shape.name == used.name).map(|shape| shape.extents(net));
         let extents = match (reach, old) {
             (Reach::All, _) => used.value.shape().to_vec(),
@@ -78,13 +89,15 @@ fn disagreement(
             (_, None) => continue,
         };
         for (used_slot, true_slot) in used.slots.iter().zip(&truth.slots) {
-            let bound_is_enough = reach == Reach::Shift && used_slot.kind == SlotKind::SecondMoment;
+            let is_second = used_slot.kind == SlotKind::SecondMoment;
+            let bound_is_enough = reach == Reach::Shift && is_second;
+            let nothing = if is_second { largest[1] * NOTHING * NOTHING } else { largest[0] * NOTHING };
             for (index, used_entry) in used_slot.value.indexed_iter() {
                 if (0..extents.len()).any(|at| index[at] >= extents[at]) {
                     continue;
                 }
                 let true_entry = true_slot.value[&index];
-                let allowed = TOLERANCE * used_entry.abs().max(true_entry.abs());
+                let allowed = TOLERANCE * used_entry.abs().max(true_entry.abs()) + nothing;
                 let above = used_entry - true_entry;
                 if above < -allowed || (above > allowed && !bound_is_enough) {
                     let what = format!("{} {:?} {index:?}", used.name, used_slot.kind);

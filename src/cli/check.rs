@@ -2,6 +2,7 @@
 
 use super::arguments::{Check, Format};
 use super::numbers::{count, plural};
+use super::outcome;
 use super::render::{from_error, human};
 use super::session::{self, Session};
 use super::terminal::say;
@@ -61,5 +62,36 @@ fn fine(file: &Path, session: &Session) -> String {
         }
     }
     let detail = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!("{} is fine{detail}\n", file.display())
+    format!("{} is fine{detail}\n{}", file.display(), agenda(session))
+}
+
+/// What happens when, with each time as a step: the first of many events.
+fn agenda(session: &Session) -> String {
+    const SHOWN_MAX: usize = 24;
+    let Some(program) = &session.checked.program else { return String::new() };
+    let timeline = &session.checked.timeline;
+    let rows: Vec<Vec<String>> = timeline
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|planned| {
+            let epoch = outcome::epoch(planned.step as f64 / program.data.steps_per_epoch.max(1) as f64);
+            let action = &program.events[planned.event].actions[planned.action];
+            let text = planned.growth.as_ref().map_or_else(
+                || action.text.clone(),
+                |growth| {
+                    let (what, _) = outcome::what(&growth.summary.detail, &growth.summary.target);
+                    format!("{} {what}", growth.summary.action)
+                },
+            );
+            let undo = if planned.undo { "undo " } else { "" };
+            let maybe = if planned.certain { "" } else { ", when its condition holds" };
+            let from = if planned.certain { "" } else { "from " };
+            vec![format!("  {from}epoch {epoch}"), format!("step {}", planned.step), format!("{undo}{text}{maybe}")]
+        })
+        .collect();
+    let mut out: String = outcome::aligned(&rows).iter().map(|line| format!("{line}\n")).collect();
+    if timeline.len() > SHOWN_MAX {
+        out.push_str(&format!("  … and {} more\n", timeline.len() - SHOWN_MAX));
+    }
+    out
 }

@@ -344,7 +344,13 @@ fn new_checks_clean_and_plans() {
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
     let ran = growrun(folder.path(), &["check", "first.grow"]);
     assert_eq!(ran.code, 0);
-    assert_eq!(ran.stdout, "first.grow is fine: 2700 steps, 2 growth events, 3.5k → 78.9k parameters\n");
+    assert_eq!(
+        ran.stdout,
+        "first.grow is fine: 2700 steps, 2 growth events, 3.5k → 78.9k parameters
+  epoch 20   step 900    widen h2 32 → 256
+  epoch 40   step 1800   insert identity h2_id1 (256) relu
+"
+    );
     let ran = growrun(folder.path(), &["plan", "first.grow", "--set", "width=64", "--json"]);
     assert_eq!(ran.code, 0);
     let plan: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
@@ -353,6 +359,32 @@ fn new_checks_clean_and_plans() {
     assert_eq!(shapes, ["64-32-32-10", "64-32-64-10", "64-32-64-64-10"]);
     // 3 · 2 · (64·32 + 32·32 + 32·10) · 1438 examples · 20 epochs
     assert_eq!(plan["phases"][0]["flops"], 585_323_520.0);
+}
+
+#[test]
+fn check_shows_when_everything_happens_and_what_is_tied() {
+    let text = "data digits { }
+model { h1 dense 32 relu; r1 residual { a dense 48 relu; b dense 32 }; out dense 10 }
+train 90 steps { evaluate every 9 steps }
+at 35% save \"third\"
+when val_loss plateaus for 9 steps widen b to 64
+during step 50..80 freeze a
+at end evaluate test
+";
+    let folder = folder(&[("tied.grow", text.as_bytes())]);
+    let ran = growrun(folder.path(), &["check", "tied.grow"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    // 35% of 90 is 31.5, half to even.
+    assert_eq!(
+        ran.stdout,
+        "tied.grow is fine: 90 steps, 2 growth events, 5.6k → 11.1k parameters
+  from epoch 0   step 0    widen h1 + b (tied by r1) 32 → 64, when its condition holds
+  epoch 0.7      step 32   save \"third\"
+  epoch 1.1      step 50   freeze a
+  epoch 1.8      step 80   undo freeze a
+  epoch 2        step 90   evaluate test
+"
+    );
 }
 
 /// Two classes, told apart by the sign of `a`, with every column a number.

@@ -55,8 +55,7 @@ impl Measurements {
         self.layers.get(name).unwrap_or_else(|| panic!("`{name}` was to be measured before the event"))
     }
 
-    /// With what products of measured numbers are computed.
-    pub fn compute(&self) -> &Compute {
+    pub(super) fn compute(&self) -> &Compute {
         &self.compute
     }
 }

@@ -4,12 +4,15 @@
 //! `Concrete`; `rewrite` alone changes the size of a tensor. GROWTH's mathematics is in docs/growth.md.
 
 mod anatomy;
+mod gradmax;
 pub mod judge;
 mod measurements;
+mod narrowing;
 mod operators;
 pub mod plan;
 pub mod realise;
 pub mod rewrite;
+mod svd;
 
 pub use judge::{Measured, Probe, Verdict};
 pub use measurements::{Measurements, Seen};

@@ -81,7 +81,7 @@ pub struct Plan {
 impl Plan {
     /// Whether the engine carries this out yet; `Err` names what it does not, as in `widen method mirror`.
     pub fn runs(&self) -> Result<(), String> {
-        use super::{Change, Method, Rank, Recipe};
+        use super::{Change, Recipe};
         for change in &self.changes {
             if let Change::Widen { axis, .. } = change
                 && super::anatomy::weight_writers(*axis, &self.after)
@@ -90,8 +90,6 @@ impl Plan {
                 return Err("widen with a layer or rms norm".into());
             }
             let missing = match change {
-                Change::Widen { method: Method::Gradmax, .. } => "widen method gradmax".into(),
-                Change::Narrow { rank: Rank::Gradient, .. } => "narrow rank gradient".into(),
                 Change::Kernel { .. } => "widen kernel".into(),
                 Change::Insert { recipe: Recipe::Parametric, .. } => "insert identity method parametric".into(),
                 // A block is made as any layer is; what it needs is an engine that runs blocks.

@@ -1,7 +1,7 @@
 //! From a plan to numbers, and from numbers to a changed network.
 
 use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native};
-use super::{Change, Measurements, Method, Plan, Recipe};
+use super::{Change, Measurements, Method, Plan, Recipe, gradmax, narrowing};
 use crate::base::Refusal;
 use crate::base::rng::{Purpose, Stream};
 use crate::nn::network::fresh_parameter;
@@ -35,6 +35,8 @@ pub enum Edit {
     Remove { layer: String },
     /// A layer gets its input in another form: the rewrite of the axis that it read, in its weight alone.
     Reread { layer: String, rewrite: Rewrite },
+    /// The layer's bias takes over what is known of others: b += by.
+    MoveBias { layer: String, by: Vec<f64> },
     /// The reader's bias takes back what is added to each of its inputs: b −= W·(by·1).
     ShiftBias { reader: String, by: f64 },
     /// The parameters of a layer begin anew.
@@ -66,29 +68,42 @@ pub fn realise<T: Real>(
         Refusal::error("G0910", format!("`{what}` is checked but does not run yet"), "see CHANGELOG.md for what runs")
     })?;
     let after = &plan.after;
-    let stay = most_important(plan, parameters);
+    let stay = narrowing::stay(plan, parameters, measurements);
+    let mut flops = stay.iter().fold(0, |sum: u64, stay| sum.saturating_add(stay.flops));
+    let mut notes = Vec::new();
+    // Biases take over before any axis changes: what was measured is as wide as the network was.
+    let mut first: Vec<Edit> =
+        stay.iter().flat_map(|stay| narrowing::compensations(stay, plan, parameters, measurements)).collect();
     let mut edits = Vec::new();
     for change in &plan.changes {
         match change {
             Change::Widen { axis, method, eps, fan_in, zero_moments } => {
                 let (from, to) = (width(*axis, parameters), after.width(*axis).exact());
+                let mut given = Vec::new();
                 let origins = match method {
                     Method::Split => shares(from, to, after.axis(*axis).name.as_str(), dice),
                     Method::Mirror => kept(0..from).chain(pairs(from, to)).collect(),
-                    Method::Pad | Method::Random | Method::Gradmax => {
-                        kept(0..from).chain((from..to).map(|_| Origin::Fresh)).collect()
+                    Method::Pad | Method::Random => kept(0..from).chain((from..to).map(|_| Origin::Fresh)).collect(),
+                    Method::Gradmax => {
+                        let units = gradmax::units(*axis, *eps, plan, parameters, measurements);
+                        first.extend(units.correction);
+                        notes.extend(units.note);
+                        flops = flops.saturating_add(units.flops);
+                        given = units.given;
+                        kept(0..from).chain(units.origins).collect()
                     }
                 };
                 let fresh = Fresh { eps: *eps, fan_in: *fan_in };
                 edits.push(Edit::Rewrite(Rewrite {
                     fresh,
+                    given,
                     zero_moments: *zero_moments,
                     ..Rewrite::new(*axis, origins)
                 }));
             }
             Change::Narrow { axis, .. } => {
-                let (_, units) = stay.iter().find(|(known, _)| known == axis).expect("each narrowed axis was ranked");
-                edits.push(Edit::Rewrite(Rewrite::new(*axis, kept(units.iter().copied()).collect())));
+                let stay = stay.iter().find(|stay| stay.axis == *axis).expect("each narrowed axis was ranked");
+                edits.push(Edit::Rewrite(Rewrite::new(*axis, kept(stay.units.iter().copied()).collect())));
             }
             Change::Insert { layer, recipe } => {
                 edits.push(Edit::Insert { layer: layer.clone(), recipe: *recipe });
@@ -115,8 +130,8 @@ pub fn realise<T: Real>(
             Change::Kernel { .. } => unreachable!("`Plan::runs` has refused it"),
         }
     }
-    let _ = measurements;
-    Ok(Concrete { edits, dice, notes: Vec::new(), flops: 0 })
+    first.append(&mut edits);
+    Ok(Concrete { edits: first, dice, notes, flops })
 }
 
 /// Carries out `concrete`. Afterwards the parameters are those of `after`, in its order, with its frozen marks.
@@ -174,6 +189,14 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
                 }
             }
             Edit::Remove { layer } => parameters.retain(|parameter| layer_of(&parameter.name) != layer),
+            Edit::MoveBias { layer, by } => {
+                let name = format!("{layer}.bias");
+                let bias = parameters.iter_mut().find(|p| p.name == name).expect("a layer whose bias moves has one");
+                // What is not moved keeps even the sign of its 0.
+                for (b, by) in bias.value.iter_mut().zip(by).filter(|(_, by)| *by != 0.0) {
+                    *b = T::from_f64(b.to_f64() + by);
+                }
+            }
             Edit::ShiftBias { reader, by } => shift_bias(&reader, by, parameters),
             Edit::Redraw { layer } => {
                 let layer = after.layer(&layer).expect("a plan redraws layers of its architecture");
@@ -201,7 +224,7 @@ fn kept(units: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Origin> 
 }
 
 /// Units of an axis, as the tensors have it.
-fn width<T>(axis: AxisId, parameters: &[Parameter<T>]) -> usize {
+pub(super) fn width<T>(axis: AxisId, parameters: &[Parameter<T>]) -> usize {
     parameters
         .iter()
         .find_map(|parameter| parameter.dims_of(axis).next().map(|at| parameter.value.shape()[at]))
@@ -253,43 +276,6 @@ fn shares(from: usize, to: usize, axis: &str, dice: Dice) -> Vec<Origin> {
         .zip(&weights)
         .map(|(&unit, weight)| Origin::Old { unit, share: if copies[unit] == 1 { 1.0 } else { weight / sums[unit] } })
         .collect()
-}
-
-/// Which units of each narrowed axis stay, in their old order. A unit's rank is the product of the norms of its
-/// incoming and outgoing weights; of equals the earlier stays. Axes are ranked from the last to the first, and
-/// weights to units that go do not count, so that narrowing after a `pad` takes away what it added.
-fn most_important<T: Real>(plan: &Plan, parameters: &[Parameter<T>]) -> Vec<(AxisId, Vec<usize>)> {
-    let mut stay: Vec<(AxisId, Vec<usize>)> = Vec::new();
-    for change in plan.changes.iter().rev() {
-        let Change::Narrow { axis, .. } = *change else { continue };
-        let units = width(axis, parameters);
-        let (mut incoming, mut outgoing) = (vec![0.0; units], vec![0.0; units]);
-        for parameter in parameters.iter().filter(|parameter| parameter.role == Role::Weight) {
-            let goes = |at: usize, index: usize| {
-                let Dim::Feature(spanned, _) = parameter.dims[at] else { return false };
-                stay.iter().any(|(known, units)| *known == spanned && units.binary_search(&index).is_err())
-            };
-            for (at, dim) in parameter.dims.iter().enumerate() {
-                let sums = match dim {
-                    Dim::Feature(a, Side::Emits) if *a == axis => &mut incoming,
-                    Dim::Feature(a, Side::Reads) if *a == axis => &mut outgoing,
-                    _ => continue,
-                };
-                for (index, x) in parameter.value.indexed_iter() {
-                    if !(0..parameter.dims.len()).any(|other| goes(other, index[other])) {
-                        sums[index[at]] += x.to_f64() * x.to_f64();
-                    }
-                }
-            }
-        }
-        let rank = |unit: usize| incoming[unit] * outgoing[unit];
-        let mut order: Vec<usize> = (0..units).collect();
-        order.sort_by(|&a, &b| rank(b).total_cmp(&rank(a)).then(a.cmp(&b)));
-        order.truncate(plan.after.width(axis).exact());
-        order.sort_unstable();
-        stay.push((axis, order));
-    }
-    stay
 }
 
 /// The values with which an inserted layer begins; `parameter` is fresh.

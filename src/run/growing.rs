@@ -2,10 +2,12 @@
 
 use super::event::*;
 use super::execute::{Failure, Flow, Run};
+use super::measuring::{self, MEASURED};
 use crate::base::Duration;
 use crate::check::program::{Action, Program};
 use crate::check::time::share;
-use crate::grow::{LrPolicy, Operator, Promise};
+use crate::grow::{LrPolicy, Measurements, Needs, Operator, Plan, Promise};
+use crate::train::Targets;
 
 impl Run<'_> {
     /// `window`: the number of the `during` whose end undoes the action.
@@ -50,8 +52,11 @@ impl Run<'_> {
             LrPolicy::Rewind => self.rate.rewind(self.step),
         }
         self.windows.note(&plan, window, &self.architecture);
-        let growth = self.rewrite(plan, action)?;
+        let (growth, notes) = self.rewrite(plan, action)?;
         (self.consumer)(&Event::Grown(&growth))?;
+        for note in notes {
+            self.note(note, action.args.span)?;
+        }
         let index = self.growths.len();
         let held = growth.held;
         let (promise, detail) = (growth.promise, growth.detail.clone());
@@ -71,8 +76,8 @@ impl Run<'_> {
         Ok(Flow::Continue)
     }
 
-    /// Carries a plan out on the tensors, with the probe before and after.
-    pub(super) fn rewrite(&mut self, plan: crate::grow::Plan, action: &Action) -> Result<Growth, Failure> {
+    /// Carries a plan out on the tensors, with the probe before and after. Also tells what the plan could not foresee.
+    pub(super) fn rewrite(&mut self, plan: Plan, action: &Action) -> Result<(Growth, Vec<String>), Failure> {
         let began = self.world.seconds();
         let parameters_before = self.parameters();
         let x = self.probe_inputs();
@@ -80,8 +85,10 @@ impl Run<'_> {
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
         let probe = crate::grow::Probe::before(&mut self.network, view, &plan);
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.step };
-        let measurements = crate::grow::Measurements::none();
+        let measurements = self.measure_for(&plan);
         let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
+        self.flops = self.flops.saturating_add(concrete.flops);
+        let notes = concrete.notes.clone();
         crate::grow::apply(concrete, self.network.parameters(), &plan.after);
         self.architecture = plan.after.clone();
         self.replan();
@@ -90,7 +97,7 @@ impl Run<'_> {
         let measured = probe.after(&mut self.network, view, &plan);
         let probed = 2 * (x.len() / width) as u64;
         self.flops = self.flops.saturating_add(probed.saturating_mul(self.forward_flops));
-        Ok(Growth {
+        let growth = Growth {
             step: self.step,
             epoch: self.epoch(),
             action: plan.summary.action,
@@ -111,13 +118,33 @@ impl Run<'_> {
             gradient_fresh: None,
             gradient_old: None,
             span: action.args.span,
-        })
+        };
+        Ok((growth, notes))
+    }
+
+    /// What the plan needs to know of the network on training data.
+    fn measure_for(&mut self, plan: &Plan) -> Measurements {
+        if plan.needs == Needs::Nothing {
+            return Measurements::none();
+        }
+        let x = self.first_inputs(MEASURED);
+        let (width, train) = (self.network.inputs(), &self.dataset.train);
+        let examples = x.len() / width;
+        let view = ndarray::ArrayView2::from_shape((examples, width), &x).expect("rows of the input's width");
+        let targets = Targets::of(&train.labels).slice(0..examples);
+        self.flops = self.flops.saturating_add(measuring::flops(plan.needs, examples, self.forward_flops));
+        measuring::measure(&self.network, plan, &self.loss, view, targets)
     }
 
     /// The first min(256, n) training examples in file order, scaled, row-major.
     pub(super) fn probe_inputs(&self) -> Vec<f32> {
+        self.first_inputs(256)
+    }
+
+    /// The first min(`count`, n) training examples in file order, scaled, row-major.
+    fn first_inputs(&self, count: usize) -> Vec<f32> {
         let part = &self.dataset.train;
-        let indices: Vec<u32> = (0..part.len().min(256) as u32).collect();
+        let indices: Vec<u32> = (0..part.len().min(count) as u32).collect();
         let mut x = vec![0.0; indices.len() * self.network.inputs()];
         part.gather(&indices, &self.dataset.scaling, &mut x);
         x

@@ -9,6 +9,7 @@ pub mod event;
 mod execute;
 mod growing;
 mod growth;
+mod measuring;
 mod rate;
 mod shock;
 mod training;
@@ -17,6 +18,7 @@ pub use event::{
     Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, MetricValue, Shock, Started, Status, Stepped,
 };
 pub use execute::{Consumer, Failure, Options, execute};
+pub use measuring::{MEASURED, measure};
 
 use crate::base::Refusal;
 use crate::check::{MetricWord, Program, Vocabulary};

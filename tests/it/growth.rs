@@ -3,6 +3,7 @@
 mod age;
 mod carried;
 mod lab;
+mod measured;
 mod methods;
 mod moments;
 mod plans;

@@ -110,7 +110,10 @@ fn the_same_file_gives_the_same_weights_at_any_number_of_threads_and_on_any_path
         "{STARTER}
         at epoch 1 widen h1 to 37 eps 1e-2
         at epoch 2 insert identity after h2
-        at epoch 3 widen h2 to 51 method split"
+        at epoch 3 widen h2 to 51 method split
+        at epoch 4 {{ widen all by 3 method gradmax; narrow h1 to 30 rank gradient; widen h1 by 5 method mirror }}
+        at epoch 5 {{ insert dense 20 tanh after h1 as h1b accept change; insert identity after h1b method mirror }}
+        at epoch 5 {{ narrow h2 to 40; insert identity after h2 as h3; duplicate h3 as h4; widen h4 by 2 method random }}"
     );
     let mut paths = vec![Simd::Auto, Simd::Portable];
     paths.extend([Simd::Avx2, Simd::Avx512].into_iter().filter(|simd| simd.is_available()));
@@ -122,6 +125,35 @@ fn the_same_file_gives_the_same_weights_at_any_number_of_threads_and_on_any_path
         }
     }
     assert_ne!(run_with(&text, 4, &compute(1, Simd::Auto)).weights, Some(digest), "another seed, other weights");
+}
+
+#[test]
+fn what_measuring_costs_is_counted_and_what_it_finds_is_told() {
+    let grown = |action: &str| {
+        let program = program(&format!("{STARTER}\nat epoch 2 {action}"), Some(7)).expect("a good schedule");
+        let data = dataset(&program);
+        let mut notes = Vec::new();
+        let world = Real::default();
+        let finish = run::execute(&program, &data, &compute(1, Simd::Auto), &world, &mut |event| {
+            if let Event::Noted { text, .. } = event {
+                notes.push(text.clone());
+            }
+            Ok(())
+        });
+        let examples = data.train.len().min(run::MEASURED) as u64;
+        (finish.expect("it runs").flops, notes, examples * program.architecture.forward_flops(), examples)
+    };
+    let (by_magnitude, _, forward, examples) = grown("narrow h2 to 12");
+    let (by_gradient, notes, ..) = grown("narrow h2 to 12 rank gradient");
+    // A backward pass costs two forward ones; δ·W of the reader is [examples, 10]·[10, 16].
+    assert_eq!(by_gradient - by_magnitude, 2 * forward + 2 * examples * 10 * 16);
+    assert_eq!(notes, [""; 0]);
+    let (random, ..) = grown("widen h2 by 12 method random");
+    let (gradmax, notes, ..) = grown("widen h2 by 12 method gradmax");
+    assert!(gradmax > random + 3 * forward + 2 * examples * 10 * 16, "{gradmax} {random}");
+    // The gradients of a softmax's ten outputs sum to 0, so they span nine dimensions.
+    let note = "3 of the 12 new units of `h2` are `pad` units: the gradient that gradmax looks at has rank 9 here";
+    assert_eq!(notes, [note]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ pub struct Narrow;
 
 static DOC: Doc = Doc {
     word: "narrow",
-    help: "prunes layers to fewer units, those of the lowest rank first; the function changes by what they gave",
+    help: "prunes layers to fewer units, those of the lowest rank first; their mean goes into the bias that reads them",
     args: &[
         TARGET,
         Arg {
@@ -101,8 +101,8 @@ impl Operator for Narrow {
             .here(if width.max == to { "the width that it has".into() } else { format!("larger than {width}") })
             .cause(*name));
         }
-        let promise = (Promise::None, "what the removed units gave is missing");
-        let needs = if rank == Rank::Gradient { Needs::Gradients } else { Needs::Nothing };
+        let promise = (Promise::None, "what the removed units gave is missing, but for its mean where a bias reads it");
+        let needs = if rank == Rank::Gradient { Needs::Gradients } else { Needs::Activations };
         let method = if rank == Rank::Gradient { "gradient" } else { "magnitude" };
         let summary = Summary { action: "narrow", target: what, method, detail: details.join(", ") };
         Ok(Plan { needs, warnings, ..plan(after, changes, promise, summary) })

@@ -45,7 +45,8 @@ static DOC: Doc = Doc {
             shape: Shape::Keyword(&[Kind::Number]),
             required: false,
             default: "0 for pad, 1 for mirror, gradmax and random",
-            help: "scale of the fresh outgoing weights, relative to the reader's initialiser at its new fan-in",
+            help: "scale of the fresh outgoing weights, relative to the reader's initialiser at its new fan-in; \
+                   for gradmax to the mean of the old ones",
         },
         Arg {
             name: "fan_in",
@@ -184,6 +185,14 @@ impl Manner {
                 ));
             }
         }
+        if method == Method::Gradmax && args.has("fan_in") {
+            return Err(bad_value(
+                "fan_in",
+                "`fan_in` says nothing with `method gradmax`: fresh incoming weights follow from the gradient",
+                format!("`eps` scales the outgoing ones; without `fan_in`: `{}`", args.phrase(&["fan_in"], &[])),
+            )
+            .here("not with gradmax"));
+        }
         let default_eps = if matches!(method, Method::Pad | Method::Split) { 0.0 } else { 1.0 };
         let eps = args.number("eps").unwrap_or(default_eps);
         if method == Method::Mirror && eps == 0.0 {
@@ -198,6 +207,19 @@ impl Manner {
             )
             .at("eps")
             .here("pairs stay equal forever"));
+        }
+        if method == Method::Gradmax && eps == 0.0 {
+            return Err(Refusal::error(
+                "G0207",
+                "`eps 0` cannot be with `method gradmax`: what it looks for is seen through the outgoing weights alone",
+                format!(
+                    "leave `eps` out (it is 1 for `gradmax`), `{}`, or use `{}`",
+                    args.phrase(&["eps"], &[]),
+                    args.phrase(&[], &[("method", Value::Word("pad".into()))])
+                ),
+            )
+            .at("eps")
+            .here("no gradient would come through"));
         }
         let zero_moments = args.word("moments") == Some("zero");
         Ok(Manner { method, eps, fan_in: args.number("fan_in").unwrap_or(1.0), zero_moments })
@@ -246,33 +268,23 @@ impl Manner {
                 (Promise::None, "a norm over the whole layer sees the fresh units")
             }
             (Method::Gradmax, _) => {
-                let (readers, inputs) = (
-                    weight_readers(axis, before).map(|layer| before.width(layer.output.axis).max).min().unwrap_or(0),
-                    weight_writers(axis, before).map(|layer| before.width(layer.input.axis).max).min().unwrap_or(0),
-                );
-                let pooled = before.all_layers().any(|layer| {
-                    layer.input.axis == axis && (layer.settings.pooling.is_some() || layer.input.area.is_some())
-                });
-                if pooled || writers.any(|layer| layer.settings.norm.is_some()) {
-                    return Err(Refusal::error(
-                        "G0208",
-                        format!("`method gradmax` cannot make units of `{name}`: a norm, a pool or a flatten stands between them and their reader"),
-                        "use `method pad` or `method split`",
-                    )
-                    .at("method"));
-                }
-                let rank = readers.min(inputs);
+                let (writer, reader) = measurable(axis, name, before)?;
+                let rank = before.width(reader.output.axis).max.min(before.width(writer.input.axis).max);
                 if added > rank {
                     padded(added - rank, warnings);
                 }
-                let activations: Vec<Activation> =
-                    weight_writers(axis, before).map(|layer| layer.settings.activation).collect();
-                let biased = weight_readers(axis, before).all(|layer| layer.settings.bias);
-                if activations.contains(&Activation::Relu) || (activations.iter().any(|f| !zero_at_zero(*f)) && !biased)
-                {
-                    (Promise::Bounded, "fresh incoming weights are small")
+                let activation = writer.settings.activation;
+                if activation == Activation::Relu {
+                    (Promise::Bounded, "fresh incoming weights are a thousandth of the old ones")
+                } else if zero_at_zero(activation) {
+                    (Promise::Rounding, "fresh incoming weights are 0, and so is what the units give")
+                } else if reader.settings.bias {
+                    (
+                        Promise::Rounding,
+                        "fresh incoming weights are 0, and the reader's bias takes back what that gives",
+                    )
                 } else {
-                    (Promise::Rounding, "fresh incoming weights are 0")
+                    (Promise::Bounded, "fresh incoming weights are 0, but no bias takes back what that gives")
                 }
             }
             (Method::Pad, Some(Norm::Rms)) => (Promise::Bounded, "the root mean square is rescaled to the new width"),
@@ -291,6 +303,30 @@ impl Manner {
             }
             (Method::Pad, _) => (Promise::Bounded, "fresh outgoing weights are eps times their initialiser"),
         })
+    }
+}
+
+/// The one writer and the one reader between which gradmax makes units of an axis.
+fn measurable<'a>(axis: AxisId, name: &str, before: &'a Architecture) -> Result<(&'a Layer, &'a Layer), Refusal> {
+    let refuse = |cause: &str| {
+        Err(Refusal::error(
+            "G0208",
+            format!("`method gradmax` cannot make units of `{name}`: {cause}"),
+            "use `method pad` or `method split`",
+        )
+        .at("method"))
+    };
+    let writers: Vec<&Layer> = weight_writers(axis, before).collect();
+    let readers: Vec<&Layer> = weight_readers(axis, before).collect();
+    let between = before
+        .all_layers()
+        .any(|layer| layer.input.axis == axis && (layer.settings.pooling.is_some() || layer.input.area.is_some()));
+    if between || writers.iter().any(|layer| layer.settings.norm.is_some()) {
+        return refuse("a norm, a pool or a flatten stands between them and their reader");
+    }
+    match (writers.as_slice(), readers.as_slice()) {
+        ([writer], [reader]) => Ok((writer, reader)),
+        _ => refuse("more than one layer writes or reads them, and their gradients do not make up one matrix"),
     }
 }
 

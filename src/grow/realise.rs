@@ -185,7 +185,14 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
                 };
                 let layer = after.layer(&layer).expect("what reads an insertion stays");
                 for parameter in parameters.iter_mut().filter(reads) {
+                    // A layer that is a block's only one writes the axis that it reads, and writes as much as before.
+                    let dims = parameter.dims.clone();
+                    for dim in parameter.dims.iter_mut().filter(|dim| **dim == Dim::Feature(rewrite.axis, Side::Emits))
+                    {
+                        *dim = Dim::Fixed(after.width(layer.output.axis).exact());
+                    }
                     rewrite.apply(parameter, layer, after, dice);
+                    parameter.dims = dims;
                 }
             }
             Edit::Remove { layer } => parameters.retain(|parameter| layer_of(&parameter.name) != layer),

@@ -162,3 +162,18 @@ fn a_shift_behind_dropout_is_exact_in_training_too() {
     // Values reach ±2 behind dropout, so a shift of 1 would be off by about 1; this is rounding of sums of 32.
     assert!(largest > 0.0 && largest < 1e-5, "{largest}");
 }
+
+/// The layer reads and writes the same axis, and only what it reads is doubled.
+#[test]
+fn two_halves_are_read_by_the_only_layer_of_a_block() {
+    let net = (lab::PLACES[2].build)(9, &Settings { activation: Activation::Relu, ..Settings::default() });
+    let mut network = network(&net);
+    let single = planned(&net, "remove", &[("name", "p"), ("accept", "change")]);
+    carry_out(&single, &mut network);
+    let plan = planned(&single.after, "insert identity", &[("before", "q"), ("method", "mirror")]);
+    let x = examples(20, 4, "x");
+    let probe = Probe::before(&mut network, x.view(), &plan);
+    carry_out(&plan, &mut network);
+    assert_eq!(network.parameter("q.weight").map(|weight| weight.value.shape().to_vec()), Some(vec![9, 18]));
+    assert!(probe.after(&mut network, x.view(), &plan).verdict.held);
+}

@@ -255,6 +255,11 @@ impl Skipped {
         assert!(NOT_YET.iter().any(|known| why.contains(known)), "`NOT_YET` does not know of this: {why}");
         *self.0.entry(why).or_default() += 1;
     }
+
+    /// What has come to run: known as missing, and met nowhere.
+    pub fn runs_now(&self) -> Vec<&'static str> {
+        NOT_YET.iter().copied().filter(|known| !self.0.keys().any(|why| why.contains(known))).collect()
+    }
 }
 
 impl std::fmt::Display for Skipped {

@@ -261,6 +261,7 @@ impl std::fmt::Display for Report {
 fn every_combination_keeps_what_the_page_promises() {
     let report = prove(false);
     println!("{report}");
+    assert!(report.skipped.runs_now().is_empty(), "take out of `NOT_YET`: {:?}", report.skipped.runs_now());
     report.assert_proved();
 }
 

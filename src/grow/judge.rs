@@ -4,6 +4,7 @@
 //! evaluation mode. The allowance for rounding is that of two sums of K products in any order,
 //! |Δ| ≤ 2(K + 8)·2⁻²⁴·(|W||h| + |b|); its constants are never raised.
 
+use super::norms::NormReading;
 use super::{Change, Plan, Promise, anatomy};
 use crate::nn::network::{Mode, Network};
 use crate::tensor::{Compute, product};
@@ -31,6 +32,8 @@ pub struct Measured {
 pub struct Probe {
     output: Array2<f32>,
     readers: Vec<(String, Reading)>,
+    /// Norms over all units of a widened layer.
+    norms: Vec<NormReading>,
 }
 
 /// One reader on the probe.
@@ -56,7 +59,13 @@ impl Probe {
                 (name, reading)
             })
             .collect();
-        Probe { output, readers }
+        let widened = plan.changes.iter().filter_map(|change| match change {
+            Change::Widen { axis, .. } if plan.promise != Promise::None => Some(*axis),
+            _ => None,
+        });
+        let writers = widened.flat_map(|axis| anatomy::weight_writers(axis, &plan.after));
+        let norms = writers.filter_map(|layer| NormReading::of(network, layer)).collect();
+        Probe { output, readers, norms }
     }
 
     /// Runs the same examples after the event and compares.
@@ -68,14 +77,30 @@ impl Probe {
         let inserted = plan.changes.iter().any(|change| matches!(change, Change::Insert { .. }));
         for (name, before) in &self.readers {
             let after = Reading::of(network, name);
-            let one = judge(plan.promise, inserted, before, &after, network.compute());
+            let slack = self.silenced(name, plan).map(|norm| norm.slack(network, &after.weight));
+            let one = judge(plan.promise, inserted, before, &after, slack.as_ref(), network.compute());
             verdict = Verdict {
                 held: verdict.held && one.held,
                 bound: verdict.bound.zip(one.bound).map(|(a, b)| a.max(b)),
                 largest: larger(verdict.largest, one.largest),
             };
         }
+        for norm in &self.norms {
+            let (largest, allowed, held) = norm.judge(network);
+            verdict.held &= held;
+            verdict.bound = verdict.bound.map(|bound| bound.max(allowed));
+            verdict.largest = larger(verdict.largest, largest);
+        }
         Measured { drift, verdict }
+    }
+
+    /// The norm behind which fresh units say what this reader's bias takes back.
+    fn silenced(&self, reader: &str, plan: &Plan) -> Option<&NormReading> {
+        let layer = plan.changes.iter().find_map(|change| match change {
+            Change::Renorm { layer, silenced } if silenced.iter().any(|name| name == reader) => Some(layer),
+            _ => None,
+        })?;
+        self.norms.iter().find(|norm| norm.layer() == layer)
     }
 }
 
@@ -127,18 +152,33 @@ pub fn readers(plan: &Plan) -> Vec<String> {
 /// `inserted`: a new layer stands before the reader, so it reads other values that must give the same result.
 /// Otherwise, where its old inputs have changed because the same action changed an earlier layer too, the
 /// comparison is with the old weights on the inputs of now: what comes from below has been judged there.
-pub fn judge(promise: Promise, inserted: bool, before: &Reading, after: &Reading, compute: &Compute) -> Verdict {
+/// `slack`: what a norm may add to the allowance, [example, out].
+pub fn judge(
+    promise: Promise,
+    inserted: bool,
+    before: &Reading,
+    after: &Reading,
+    slack: Option<&Array2<f64>>,
+    compute: &Compute,
+) -> Verdict {
     match promise {
         Promise::None => Verdict { held: true, bound: None, largest: 0.0 },
         Promise::Bitwise => {
             let largest = largest_difference(&before.pre_activation, &after.pre_activation);
             Verdict { held: largest == 0.0, bound: Some(0.0), largest }
         }
-        Promise::Rounding | Promise::Bounded => within_bounds(promise, inserted, before, after, compute),
+        Promise::Rounding | Promise::Bounded => within_bounds(promise, inserted, before, after, slack, compute),
     }
 }
 
-fn within_bounds(promise: Promise, inserted: bool, before: &Reading, after: &Reading, compute: &Compute) -> Verdict {
+fn within_bounds(
+    promise: Promise,
+    inserted: bool,
+    before: &Reading,
+    after: &Reading,
+    slack: Option<&Array2<f64>>,
+    compute: &Compute,
+) -> Verdict {
     let old = before.input.ncols();
     let reference = if inserted || after.input.slice(s![.., ..old]) == before.input {
         before.pre_activation.mapv(f64::from)
@@ -154,7 +194,7 @@ fn within_bounds(promise: Promise, inserted: bool, before: &Reading, after: &Rea
         let at = [example, unit];
         let change = (f64::from(after.pre_activation[at]) - expected).abs();
         let voice = spoken.as_ref().map_or(0.0, |(weights, values)| weights[unit] * values[example]);
-        let bound = rounding_before[at].max(rounding_after[at]) + voice;
+        let bound = rounding_before[at].max(rounding_after[at]) + voice + slack.map_or(0.0, |slack| slack[at]);
         verdict.held &= change <= bound;
         verdict.bound = verdict.bound.map(|largest| largest.max(bound));
         verdict.largest = larger(verdict.largest, change);

@@ -8,6 +8,7 @@ mod gradmax;
 pub mod judge;
 mod measurements;
 mod narrowing;
+mod norms;
 mod operators;
 pub mod plan;
 pub mod realise;
@@ -112,6 +113,9 @@ pub enum Change {
     Kernel { layer: String },
     /// The layer's parameters are made; for a block, those of its inner layers.
     Insert { layer: String, recipe: Recipe },
+    /// The norm of a layer whose axis was just widened sees more units: it is rescaled. `silenced`: readers whose bias
+    /// takes back what the fresh units say.
+    Renorm { layer: String, silenced: Vec<String> },
     /// The layer's parameters go.
     Remove { layer: String },
     /// The layer's weights are drawn afresh, because what it reads is another thing now.

@@ -81,22 +81,12 @@ pub struct Plan {
 impl Plan {
     /// Whether the engine carries this out yet; `Err` names what it does not, as in `widen method mirror`.
     pub fn runs(&self) -> Result<(), String> {
-        use super::{Change, Recipe};
+        use super::Change;
         for change in &self.changes {
-            if let Change::Widen { axis, .. } = change
-                && super::anatomy::weight_writers(*axis, &self.after)
-                    .any(|writer| writer.settings.norm.is_some_and(|norm| norm != crate::nn::architecture::Norm::Batch))
-            {
-                return Err("widen with a layer or rms norm".into());
-            }
             let missing = match change {
                 Change::Kernel { .. } => "widen kernel".into(),
-                Change::Insert { recipe: Recipe::Parametric, .. } => "insert identity method parametric".into(),
-                // A block is made as any layer is; what it needs is an engine that runs blocks.
-                Change::Insert { recipe: Recipe::Gate, .. } if crate::nn::network::runs(&self.after).is_err() => {
-                    "insert identity method gate".into()
-                }
                 Change::Widen { .. }
+                | Change::Renorm { .. }
                 | Change::Narrow { .. }
                 | Change::Insert { .. }
                 | Change::Remove { .. }

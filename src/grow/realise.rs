@@ -1,9 +1,11 @@
 //! From a plan to numbers, and from numbers to a changed network.
 
+use super::norms::{self, Renorm};
 use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native};
 use super::{Change, Measurements, Method, Plan, Recipe, gradmax, narrowing};
 use crate::base::Refusal;
 use crate::base::rng::{Purpose, Stream};
+use crate::nn::architecture::Norm;
 use crate::nn::network::fresh_parameter;
 use crate::nn::{Architecture, AxisId, Dim, Layer, Parameter, Role, Side, Slot, SlotKind};
 use crate::tensor::Real;
@@ -31,6 +33,8 @@ pub enum Edit {
     Rewrite(Rewrite),
     /// The parameters of a layer are made.
     Insert { layer: String, recipe: Recipe },
+    /// The norm of a layer that had `old` units is rescaled.
+    Renorm { renorm: Renorm, old: usize },
     /// The parameters of a layer go.
     Remove { layer: String },
     /// A layer gets its input in another form: the rewrite of the axis that it read, in its weight alone.
@@ -124,6 +128,16 @@ pub fn realise<T: Real>(
                     Recipe::Identity | Recipe::Gate | Recipe::Parametric | Recipe::Native => {}
                 }
             }
+            Change::Renorm { layer, silenced } => {
+                let axis = after.layer(layer).expect("a widened layer stays").output.axis;
+                let renorm = Renorm { layer: layer.clone(), silenced: silenced.clone() };
+                edits.push(Edit::Renorm { renorm, old: width(axis, parameters) });
+                if after.layer(layer).is_some_and(|layer| layer.settings.norm == Some(Norm::Layer)) {
+                    notes.push(format!(
+                        "the optimiser's state of `{layer}` is approximate: its layer norm sees other units now"
+                    ));
+                }
+            }
             Change::Remove { layer } => edits.push(Edit::Remove { layer: layer.clone() }),
             Change::Redraw { layer } => edits.push(Edit::Redraw { layer: layer.clone() }),
             Change::Copy { from, to } => edits.push(Edit::Copy { from: from.clone(), to: to.clone() }),
@@ -195,6 +209,7 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
                     parameter.dims = dims;
                 }
             }
+            Edit::Renorm { renorm, old } => norms::renorm(&renorm, old, parameters, after, dice),
             Edit::Remove { layer } => parameters.retain(|parameter| layer_of(&parameter.name) != layer),
             Edit::MoveBias { layer, by } => {
                 let name = format!("{layer}.bias");

@@ -1,5 +1,8 @@
 //! The activations of the language and what growth must know about each: its range, its value and slope at 0.
 
+use crate::tensor::Real;
+use crate::tensor::kernels::{self, Function, Path};
+
 /// φ of a layer. Formulas as in PyTorch; `gelu` is the exact one (erf).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Activation {
@@ -66,6 +69,42 @@ impl Activation {
                 | Activation::Elu
                 | Activation::Selu
         )
+    }
+}
+
+impl Activation {
+    /// Its kernel.
+    pub(super) fn function(self) -> Function {
+        match self {
+            Activation::Relu => Function::Relu,
+            Activation::LeakyRelu => Function::LeakyRelu,
+            Activation::Gelu => Function::Gelu,
+            Activation::Silu => Function::Silu,
+            Activation::Tanh => Function::Tanh,
+            Activation::Sigmoid => Function::Sigmoid,
+            Activation::Softplus => Function::Softplus,
+            Activation::Elu => Function::Elu,
+            Activation::Selu => Function::Selu,
+            Activation::Linear => Function::Linear,
+        }
+    }
+
+    /// φ(t), the same bits that a network gives.
+    pub fn at<T: Real>(self, t: T) -> T {
+        let mut y = [T::ZERO];
+        kernels::activate(Path::portable(), self.function(), &[t], &mut y);
+        y[0]
+    }
+
+    /// Largest |φ′|, rounded up.
+    pub fn steepest(self) -> f64 {
+        match self {
+            Activation::Gelu => 1.13,
+            Activation::Silu => 1.1,
+            Activation::Selu => 1.7581,
+            Activation::Sigmoid => 0.25,
+            _ => 1.0,
+        }
     }
 }
 

@@ -12,8 +12,7 @@
 //! parameters into the row-major form that growth and records work with, and the next pass back. A step
 //! allocates nothing.
 
-use super::activation::Activation;
-use super::architecture::{Architecture, Layer};
+use super::architecture::{Architecture, Layer, Norm};
 use super::arrays::{Arrays, settle_shape};
 use super::blend::Blend;
 use super::dense::{Dense, Held, Learned, Source};
@@ -52,6 +51,20 @@ pub fn runs(architecture: &Architecture) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A norm with what it made of the last batch.
+#[derive(Clone, Debug)]
+pub struct Normalised {
+    pub kind: Norm,
+    /// ε, γ, and β where there is one.
+    pub epsilon: f64,
+    pub gain: Array1<f32>,
+    pub shift: Option<Array1<f32>>,
+    /// [batch, out]
+    pub input: Array2<f32>,
+    /// [batch, out]
+    pub output: Array2<f32>,
 }
 
 /// A network that computes.
@@ -191,7 +204,7 @@ impl<T: Real> Network<T> {
             of_the_batch: false,
         });
         let blend = share.map(|share| Blend { share: Learned::new(share, 1), curve: Vec::new(), slope: Vec::new() });
-        let function = function(layer.settings.activation);
+        let function = layer.settings.activation.function();
         self.graph.nodes.push(Node::Layer(self.layers.len()));
         self.layers.push(Dense {
             name: layer.name.clone(),
@@ -460,6 +473,30 @@ impl<T: Real> Network<T> {
         Some(layer.affine(self.batch).to_array(layer.outputs))
     }
 
+    /// What a layer's norm did in the last forward pass; `None` without one.
+    pub fn normalised(&self, layer: &str) -> Option<Normalised>
+    where
+        T: Into<f32>,
+    {
+        let layer = self.layers.iter().find(|l| l.name == layer)?;
+        let norm = layer.norm.as_ref()?;
+        let vector = |learned: &Learned<T>| -> Array1<f32> {
+            let held = &learned.held;
+            match self.packed {
+                true => (0..layer.outputs).map(|unit| held.arrays.value.at(0, unit).into()).collect(),
+                false => self.parameters[held.parameter].value.iter().map(|&x| x.into()).collect(),
+            }
+        };
+        Some(Normalised {
+            kind: norm.kind,
+            epsilon: norm.epsilon,
+            gain: vector(&norm.gain),
+            shift: norm.shift.as_ref().map(vector),
+            input: layer.affine(self.batch).to_array(layer.outputs).mapv(Into::into),
+            output: Batch::new(&layer.z, self.batch).to_array(layer.outputs).mapv(Into::into),
+        })
+    }
+
     /// What a layer read in the last forward pass: [batch, in].
     pub fn layer_input(&self, layer: &str) -> Option<Array2<T>> {
         let layer = self.layers.iter().find(|l| l.name == layer)?;
@@ -531,19 +568,4 @@ pub fn fresh_parameter<T: Real>(
 /// Values that an axis carries per example.
 fn units(feature: super::Feature, architecture: &Architecture) -> usize {
     architecture.width(feature.axis).exact() * feature.values_per_unit()
-}
-
-fn function(activation: Activation) -> Function {
-    match activation {
-        Activation::Relu => Function::Relu,
-        Activation::LeakyRelu => Function::LeakyRelu,
-        Activation::Gelu => Function::Gelu,
-        Activation::Silu => Function::Silu,
-        Activation::Tanh => Function::Tanh,
-        Activation::Sigmoid => Function::Sigmoid,
-        Activation::Softplus => Function::Softplus,
-        Activation::Elu => Function::Elu,
-        Activation::Selu => Function::Selu,
-        Activation::Linear => Function::Linear,
-    }
 }

@@ -6,6 +6,7 @@ mod lab;
 mod measured;
 mod methods;
 mod moments;
+mod norms;
 mod plans;
 pub mod promises;
 mod sequences;

@@ -100,7 +100,10 @@ impl Ground {
         let source = place.source(before);
         let reader = place.reader(before);
         Ground {
-            activation: source.map_or(Activation::Linear, |layer| layer.settings.activation),
+            // A parametric activation has no lower end once its share has moved.
+            activation: source
+                .filter(|layer| !layer.settings.parametric)
+                .map_or(Activation::Linear, |layer| layer.settings.activation),
             source: source.map_or("what it reads".into(), |layer| format!("`{}`", layer.name)),
             stretch: source.map_or(1.0, |layer| 1.0 / (1.0 - layer.settings.dropout)),
             feeds_a_sum: place.feeds_a_sum(before),
@@ -314,7 +317,8 @@ fn build(name: &str, form: &Form, place: Place, after: &mut Architecture) {
     let input = place.feature(after);
     let width = after.width(input.axis);
     let outer = |factor: usize| Width { min: width.min.saturating_mul(factor), max: width.max.saturating_mul(factor) };
-    let activated = Settings { activation: form.activation, ..Settings::default() };
+    let parametric = form.method == "parametric";
+    let activated = Settings { activation: form.activation, parametric, ..Settings::default() };
     match (form.method, place) {
         ("gate", Place::Top(_)) => {
             let mut first = plain(&format!("{name}_a"), activated, input, width, after);

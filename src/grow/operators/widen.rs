@@ -1,6 +1,7 @@
 //! `widen h2 to 256 eps 1e-3`: more units on an axis, in every tensor that spans it.
 
 use super::*;
+use crate::grow::norms::{self, couples_units};
 use crate::nn::architecture::{Init, Norm, Padding};
 use crate::nn::layers::WIDTH_MAX;
 
@@ -114,12 +115,13 @@ impl Operator for Widen {
             }
             can_learn(&manner, args, axis, name, before, &mut warnings)?;
             let added = to.min - from.min;
-            let held = manner.promise(axis, name, added, before, &mut warnings)?;
+            let repeats = from.is_exact() && to.is_exact() && to.min.is_multiple_of(from.min);
+            let held = manner.promise(axis, name, (added, repeats), before, &mut warnings)?;
             if changes.is_empty() || held.0 < promise.0 {
                 promise = held;
             }
             after.set_width(axis, to);
-            changes.push(manner.change(axis));
+            manner.change(axis, from, to, &mut after, &mut changes);
             if !detail.is_empty() {
                 detail.push_str(", ");
             }
@@ -157,6 +159,8 @@ struct Manner {
     eps: f64,
     fan_in: f64,
     zero_moments: bool,
+    /// Whether `eps` is written.
+    says_eps: bool,
 }
 
 impl Manner {
@@ -222,20 +226,43 @@ impl Manner {
             .here("no gradient would come through"));
         }
         let zero_moments = args.word("moments") == Some("zero");
-        Ok(Manner { method, eps, fan_in: args.number("fan_in").unwrap_or(1.0), zero_moments })
+        let says_eps = args.has("eps");
+        Ok(Manner { method, eps, fan_in: args.number("fan_in").unwrap_or(1.0), zero_moments, says_eps })
     }
 
-    fn change(&self, axis: AxisId) -> Change {
-        let Manner { method, eps, fan_in, zero_moments } = *self;
-        Change::Widen { axis, method, eps, fan_in, zero_moments }
+    /// The changes for one axis, whose width `after` has already.
+    fn change(&self, axis: AxisId, from: Width, to: Width, after: &mut Architecture, changes: &mut Vec<Change>) {
+        let Manner { method, mut eps, fan_in, zero_moments, says_eps } = *self;
+        let writers: Vec<&Layer> = weight_writers(axis, after).collect();
+        let coupled: Vec<String> =
+            writers.iter().filter(|layer| couples_units(layer)).map(|layer| layer.name.clone()).collect();
+        if method != Method::Pad || coupled.is_empty() {
+            changes.push(Change::Widen { axis, method, eps, fan_in, zero_moments });
+            return;
+        }
+        // Mean-valued units say the same for every example, so a bias can take it back.
+        let readers: Vec<&Layer> = weight_readers(axis, after).collect();
+        let constant = writers.len() == 1 && writers[0].settings.norm == Some(Norm::Layer);
+        let mut silenced = Vec::new();
+        if constant && !says_eps && readers.iter().all(|layer| layer.settings.bias && layer.block.is_empty()) {
+            eps = 1.0;
+            silenced = readers.iter().map(|layer| layer.name.clone()).collect();
+        }
+        changes.push(Change::Widen { axis, method, eps, fan_in, zero_moments });
+        for layer in coupled {
+            let settings = &mut after.layer_mut(&layer).expect("it was just found").settings;
+            settings.norm_epsilon = norms::epsilon(settings.norm_epsilon, from.min, to.min);
+            changes.push(Change::Renorm { layer, silenced: std::mem::take(&mut silenced) });
+        }
     }
 
-    /// What widening one axis by at least `added` units promises, and why.
+    /// What widening one axis by at least `added` units promises, and why. `repeats`: whether the new width is a
+    /// multiple of the old one.
     fn promise(
         &self,
         axis: AxisId,
         name: &str,
-        added: usize,
+        (added, repeats): (usize, bool),
         before: &Architecture,
         warnings: &mut Vec<Refusal>,
     ) -> Result<(Promise, &'static str), Refusal> {
@@ -264,6 +291,9 @@ impl Manner {
                 }
                 (Promise::Rounding, "the two units of a pair cancel")
             }
+            (Method::Split, Some(_)) if repeats => {
+                (Promise::Rounding, "every unit is repeated equally often, which leaves mean and deviation as they are")
+            }
             (Method::Split | Method::Mirror, Some(_)) => {
                 (Promise::None, "a norm over the whole layer sees the fresh units")
             }
@@ -286,6 +316,11 @@ impl Manner {
                 } else {
                     (Promise::Bounded, "fresh incoming weights are 0, but no bias takes back what that gives")
                 }
+            }
+            (Method::Pad, Some(Norm::Rms))
+                if self.fan_in == 0.0 && writers.all(|layer| zero_at_zero(layer.settings.activation)) =>
+            {
+                (Promise::Rounding, "fresh units give 0, and the root mean square is rescaled to the new width")
             }
             (Method::Pad, Some(Norm::Rms)) => (Promise::Bounded, "the root mean square is rescaled to the new width"),
             (Method::Pad, Some(_)) if self.eps == 0.0 => {
@@ -323,6 +358,9 @@ fn measurable<'a>(axis: AxisId, name: &str, before: &'a Architecture) -> Result<
         .any(|layer| layer.input.axis == axis && (layer.settings.pooling.is_some() || layer.input.area.is_some()));
     if between || writers.iter().any(|layer| layer.settings.norm.is_some()) {
         return refuse("a norm, a pool or a flatten stands between them and their reader");
+    }
+    if writers.iter().any(|layer| layer.settings.parametric) {
+        return refuse("the activation before it changes its form while it learns");
     }
     match (writers.as_slice(), readers.as_slice()) {
         ([writer], [reader]) => Ok((writer, reader)),

@@ -28,6 +28,11 @@ enum Instructions {
 }
 
 impl Path {
+    /// Plain scalar code, which every machine has.
+    pub fn portable() -> Path {
+        Path { instructions: Instructions::Baseline, forced_portable: true }
+    }
+
     /// The path that `simd` names; `None` when this machine lacks it.
     pub fn detect(simd: Simd) -> Option<Path> {
         let path = |instructions| Path { instructions, forced_portable: simd == Simd::Portable };

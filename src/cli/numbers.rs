@@ -52,6 +52,19 @@ pub fn significant(x: f64) -> String {
     }
 }
 
+/// Two digits that matter: `0.57`, `12`, `1.2e-5`.
+pub fn short(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 || !x.is_finite() {
+        format!("{x}")
+    } else if !(1e-3..1e4).contains(&size) {
+        format!("{x:.1e}")
+    } else {
+        let digits = (1 - size.log10().floor() as i32).max(0) as usize;
+        format!("{x:.digits$}")
+    }
+}
+
 /// `2.3 s`, `1 min 12 s`, `2 h 05 min`.
 pub fn seconds(s: f64) -> String {
     if s < 0.0995 {
@@ -107,6 +120,8 @@ mod tests {
     fn small_things_keep_their_digits_and_zero_is_only_zero() {
         assert_eq!(tiny(8.4e-4), "8.4e-4");
         assert_eq!(tiny(0.0), "0");
+        assert_eq!((short(0.5734), short(1.4639), short(23.9)), ("0.57".into(), "1.5".into(), "24".into()));
+        assert_eq!((short(0.0), short(1.23e-5)), ("0".into(), "1.2e-5".into()));
         assert_eq!(significant(0.071338), "0.07134");
         assert_eq!(significant(12.3456), "12.35");
         assert_eq!(significant(123_456.0), "123456");

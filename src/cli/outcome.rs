@@ -70,6 +70,11 @@ pub fn row(growth: &Growth) -> Vec<String> {
             text
         }
     };
+    // Of the step after it: fresh weights that get hardly any gradient do not learn.
+    let gradients = match (growth.gradient_fresh, growth.gradient_old) {
+        (Some(fresh), Some(old)) => format!("grad {} fresh, {} old", numbers::short(fresh), numbers::short(old)),
+        _ => String::new(),
+    };
     vec![
         format!("epoch {}", epoch(growth.epoch)),
         format!("{} {what}", growth.action),
@@ -81,6 +86,7 @@ pub fn row(growth: &Growth) -> Vec<String> {
             format!("params {} → {}", numbers::count(growth.parameters_before), numbers::count(growth.parameters_after))
         },
         shock,
+        gradients,
     ]
 }
 

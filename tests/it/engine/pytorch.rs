@@ -1,7 +1,9 @@
-//! Fifty steps against PyTorch's, from the same weights and batches (`tests/fixtures/pytorch/make.py`).
+//! Training step by step against PyTorch's, from the same weights and batches (`tests/fixtures/pytorch/make.py`).
 
+use super::blocks::{dense, residual, settings};
 use super::plain;
-use growrun::nn::{Activation, Network};
+use growrun::nn::architecture::{Norm, Settings};
+use growrun::nn::{Activation, Architecture, Mode, Network, Task};
 use growrun::optim::{Optimizer, Rule};
 use growrun::tensor::Compute;
 use growrun::train::{Loss, Targets, Trainer};
@@ -46,6 +48,14 @@ fn rule(name: &str) -> (Optimizer, Loss) {
     }
 }
 
+/// Both round in f32 and in different orders: 1e-5 is about a hundred roundings of the loss; later the two
+/// trajectories drift apart, because training amplifies differences.
+fn near(found: f64, expected: f64, step: usize, case: &str) {
+    let tolerance = if step < 10 { 1e-5 } else { 1e-4 };
+    let off = (found / expected - 1.0).abs();
+    assert!(off <= tolerance, "{case} step {step}: {found} against {expected}, {off:e}");
+}
+
 #[test]
 fn fifty_steps_as_pytorch_takes_them() {
     let fixture: Fixture =
@@ -69,18 +79,93 @@ fn fifty_steps_as_pytorch_takes_them() {
             let x = ArrayView2::from_shape((end - start, width), &fixture.x[start * width..end * width]).expect("rows");
             let y = Targets::Classes(&fixture.y[start..end]);
             let report = trainer.step(&mut network, &mut optimizer, &loss, x, y, lr, 0, step as u64);
-            // Both round in f32 and in different orders: 1e-5 is about a hundred roundings of the loss; later
-            // the two trajectories drift apart, because training amplifies differences.
-            let tolerance = if step < 10 { 1e-5 } else { 1e-4 };
-            let off = (report.loss / expected - 1.0).abs();
-            assert!(
-                off <= tolerance,
-                "{} {} step {step}: {} against {expected}, {off:e}",
-                case.activation,
-                case.rule,
-                report.loss
-            );
+            near(report.loss, expected, step, &format!("{} {}", case.activation, case.rule));
             start = if end == fixture.y.len() { 0 } else { end };
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Blocks {
+    batch: usize,
+    inputs: usize,
+    x: Vec<f32>,
+    y: Vec<u32>,
+    cases: Vec<Block>,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    shape: String,
+    norm: String,
+    rule: String,
+    bias: bool,
+    /// What is learned, by our names; running statistics begin at 0 and 1 in both.
+    given: Vec<(String, Vec<f32>)>,
+    losses: Vec<f64>,
+    evaluated: f64,
+}
+
+impl Block {
+    /// The network of make.py's `Net`.
+    fn architecture(&self, inputs: usize) -> Architecture {
+        let normed = Settings { bias: self.bias, ..settings(Activation::Relu, Norm::find(&self.norm)) };
+        let linear = settings(Activation::Linear, None);
+        let mut net = Architecture::new(inputs, None, Task::Classification);
+        dense(&mut net, "h1", 12, normed.clone());
+        match self.shape.as_str() {
+            "plain" => dense(&mut net, "h2", 12, normed),
+            "residual" => residual(&mut net, "r1", false, &[("a", 20, normed), ("b", 12, linear.clone())]),
+            "project" => residual(&mut net, "r1", true, &[("a", 20, normed), ("b", 9, linear.clone())]),
+            other => panic!("make.py has a shape `{other}` that this test does not know"),
+        }
+        dense(&mut net, "out", 5, linear);
+        net
+    }
+
+    fn network(&self, inputs: usize) -> Network<f32> {
+        let mut network: Network<f32> = Network::new(&self.architecture(inputs), 0, Compute::single());
+        let mut given = 0;
+        for parameter in network.parameters().iter_mut().filter(|parameter| parameter.role.is_learned()) {
+            let (_, values) = self.given.iter().find(|(name, _)| *name == parameter.name).expect("make.py gives it");
+            parameter.value.as_slice_mut().expect("row-major").copy_from_slice(values);
+            given += 1;
+        }
+        assert_eq!(given, self.given.len(), "all that make.py gives is ours");
+        network
+    }
+}
+
+#[test]
+fn norms_and_residual_blocks_train_and_evaluate_as_in_pytorch() {
+    let fixture: Blocks =
+        serde_json::from_str(include_str!("../../fixtures/pytorch/blocks.json")).expect("make.py wrote it");
+    assert_eq!(fixture.cases.len(), 24, "three shapes, none and three norms, two rules");
+    let Blocks { batch, inputs, x, y, cases } = &fixture;
+    let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: None };
+    for case in cases {
+        let name = format!("{} {} {}", case.shape, case.norm, case.rule);
+        let mut network = case.network(*inputs);
+        let (rule, lr) = match case.rule.as_str() {
+            "momentum" => (Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }, 0.05),
+            "adam" => (Rule::Adam { betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.0 }, 3e-3),
+            other => panic!("make.py has a rule `{other}` that this test does not know"),
+        };
+        let mut optimizer = Optimizer::new(rule, lr, None);
+        let (mut trainer, mut start) = (Trainer::new(), 0);
+        assert_eq!(case.losses.len(), 30);
+        for (step, &expected) in case.losses.iter().enumerate() {
+            let end = y.len().min(start + batch);
+            let rows = ArrayView2::from_shape((end - start, *inputs), &x[start * inputs..end * inputs]).expect("rows");
+            let labels = Targets::Classes(&y[start..end]);
+            let report = trainer.step(&mut network, &mut optimizer, &loss, rows, labels, lr, 0, step as u64);
+            near(report.loss, expected, step, &name);
+            start = if end == y.len() { 0 } else { end };
+        }
+        // All examples at once: of a batch norm, with the running statistics of the thirty batches.
+        let all = ArrayView2::from_shape((y.len(), *inputs), x).expect("rows");
+        let output = network.forward(all, Mode::Evaluate).to_owned();
+        let (sum, weight) = loss.value(&Compute::single(), output.view(), Targets::Classes(y));
+        near(sum / weight, case.evaluated, case.losses.len(), &format!("{name} evaluated after"));
     }
 }

@@ -4,8 +4,10 @@
 //! each other until all are orthogonal. The order of its operations is fixed, which no library promises.
 //!
 //! The triangle is what makes it fast (Drmač and Veselić 2008): M = P·L·Qᵀ, where P takes the longest row that is
-//! left, has the left singular vectors of P·L. The columns of L are nearly sorted and nearly orthogonal, so few sweeps
-//! are needed; they are no more than M has rank; and turning columns makes U itself, so no turn is written down.
+//! left, has the left singular vectors of P·L. The columns of L are no more than M has rank, and turning columns makes U
+//! itself, so no turn is written down. They are first turned by the eigenvectors of LᵀL, which a tridiagonal form finds
+//! quickly but, of small values, not to all places (Golub and Van Loan, Matrix Computations, 8.3): what is left to Jacobi
+//! is one or two sweeps, and the result is Jacobi's.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -16,6 +18,9 @@ const SWEEPS: usize = 40;
 /// Vectors that meet each next one together, so that it comes from memory once for all of them. Turns of different
 /// vectors commute: the bits are those of one at a time.
 const TOGETHER: usize = 16;
+
+/// Components of all vectors that go through many turns together: those of a thousand vectors fit the cache.
+const COMPONENTS: usize = 16;
 
 /// M ≈ Σ σ_i·u_i·v_iᵀ, as far as growth asks.
 #[derive(Clone, Debug)]
@@ -50,6 +55,7 @@ pub fn left_singular(m: ArrayView2<'_, f64>) -> LeftSingular {
         };
     }
     let Triangle { columns: mut vectors, order: places, mut flops } = triangle(m);
+    flops += make_nearly_orthogonal(&mut vectors);
     flops += make_orthogonal(&mut vectors);
     let norms: Vec<f64> = vectors.iter().map(|vector| dot(vector, vector).sqrt()).collect();
     let mut order: Vec<usize> = (0..vectors.len()).collect();
@@ -124,6 +130,123 @@ fn triangle(m: ArrayView2<'_, f64>) -> Triangle {
     let entry = |row: &Vec<f64>, column: usize| row.get(column).copied().unwrap_or(0.0);
     let columns = (0..rank).map(|column| rows.iter().map(|row| entry(row, column)).collect()).collect();
     Triangle { columns, order, flops }
+}
+
+/// Turns vectors by the eigenvectors of their products with each other: the large ones are then orthogonal, the small
+/// ones as far as squares can tell. Gives the operations that it took.
+fn make_nearly_orthogonal(vectors: &mut [Vec<f64>]) -> u64 {
+    let (count, length) = (vectors.len(), vectors.first().map_or(0, Vec::len));
+    let mut products = vec![vec![0.0; count]; count];
+    for p in 0..count {
+        for q in p..count {
+            let product = dot(&vectors[p], &vectors[q]);
+            (products[p][q], products[q][p]) = (product, product);
+        }
+    }
+    let mut flops = (count * count * length) as u64;
+    // Reflections of both sides bring the products to three diagonals; the vectors are reflected alike.
+    let (mut diagonal, mut beside) = (vec![0.0; count], vec![0.0; count]);
+    let mut sum = vec![0.0; length];
+    for at in 0..count {
+        let (done, rest) = products.split_at_mut(at + 1);
+        let row = &done[at];
+        diagonal[at] = row[at];
+        let mut normal = row[at + 1..].to_vec();
+        beside[at] = normal.first().copied().unwrap_or(0.0);
+        let norm = dot(&normal, &normal).sqrt();
+        if normal.len() < 2 || norm == 0.0 {
+            continue;
+        }
+        beside[at] = -f64::copysign(norm, normal[0]);
+        normal[0] -= beside[at];
+        let scale = 1.0 / (norm * normal[0].abs());
+        let mut along: Vec<f64> = rest.iter().map(|row| scale * dot(&row[at + 1..], &normal)).collect();
+        let half = 0.5 * scale * dot(&along, &normal);
+        along.iter_mut().zip(&normal).for_each(|(along, normal)| *along -= half * normal);
+        for (row, (&n, &a)) in rest.iter_mut().zip(normal.iter().zip(&along)) {
+            for (x, (normal, along)) in row[at + 1..].iter_mut().zip(normal.iter().zip(&along)) {
+                *x -= n * along + a * normal;
+            }
+        }
+        sum.fill(0.0);
+        for (vector, &n) in vectors[at + 1..].iter().zip(&normal) {
+            sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += n * x);
+        }
+        for (vector, &n) in vectors[at + 1..].iter_mut().zip(&normal) {
+            let n = scale * n;
+            vector.iter_mut().zip(&sum).for_each(|(x, sum)| *x -= n * sum);
+        }
+        flops += (normal.len() * (6 * normal.len() + 4 * length)) as u64;
+    }
+    let turns = diagonalise(&mut diagonal, &mut beside);
+    flops += (6 * turns.len() * length) as u64;
+    // A few components of all vectors at a time, which stay in the cache through all turns; the bits are those of whole
+    // vectors.
+    let mut held = vec![[0.0; COMPONENTS]; count];
+    for start in (0..length).step_by(COMPONENTS) {
+        let end = length.min(start + COMPONENTS);
+        for (held, vector) in held.iter_mut().zip(&*vectors) {
+            held[..end - start].copy_from_slice(&vector[start..end]);
+        }
+        for &Turn { at, cosine, sine } in &turns {
+            if let Ok([x, y]) = held.get_disjoint_mut([at, at + 1]) {
+                turn(x, y, cosine, sine);
+            }
+        }
+        for (held, vector) in held.iter().zip(&mut *vectors) {
+            vector[start..end].copy_from_slice(&held[..end - start]);
+        }
+    }
+    flops
+}
+
+/// Of the vectors `at` and `at + 1`.
+struct Turn {
+    at: usize,
+    cosine: f64,
+    sine: f64,
+}
+
+/// QL with implicit shifts, for symmetric matrices of three diagonals: the turns that leave the middle one.
+fn diagonalise(diagonal: &mut [f64], beside: &mut [f64]) -> Vec<Turn> {
+    let (count, mut turns) = (diagonal.len(), Vec::new());
+    for first in 0..count {
+        // Two or three are what values need; what is not done then is left to Jacobi.
+        for _ in 0..SWEEPS {
+            let apart = |at: usize| beside[at].abs() <= f64::EPSILON * (diagonal[at].abs() + diagonal[at + 1].abs());
+            let last = (first..count - 1).find(|&at| apart(at)).unwrap_or(count - 1);
+            if last == first {
+                break;
+            }
+            let half = (diagonal[first + 1] - diagonal[first]) / (2.0 * beside[first]);
+            let root = f64::copysign((half * half + 1.0).sqrt(), half);
+            let mut g = diagonal[last] - diagonal[first] + beside[first] / (half + root);
+            let (mut sine, mut cosine, mut shift, mut split) = (1.0, 1.0, 0.0, false);
+            for at in (first..last).rev() {
+                let (f, b) = (sine * beside[at], cosine * beside[at]);
+                let r = (f * f + g * g).sqrt();
+                beside[at + 1] = r;
+                if r == 0.0 {
+                    diagonal[at + 1] -= shift;
+                    split = true;
+                    break;
+                }
+                (sine, cosine) = (f / r, g / r);
+                g = diagonal[at + 1] - shift;
+                let r = (diagonal[at] - g) * sine + 2.0 * cosine * b;
+                shift = sine * r;
+                diagonal[at + 1] = g + shift;
+                g = cosine * r - b;
+                turns.push(Turn { at, cosine, sine });
+            }
+            if !split {
+                diagonal[first] -= shift;
+                beside[first] = g;
+            }
+            beside[last] = 0.0;
+        }
+    }
+    turns
 }
 
 /// Turns pairs of vectors until all are orthogonal. Gives the operations that it took.

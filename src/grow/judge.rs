@@ -77,7 +77,7 @@ impl Probe {
         let inserted = plan.changes.iter().any(|change| matches!(change, Change::Insert { .. }));
         for (name, before) in &self.readers {
             let after = Reading::of(network, name);
-            let slack = self.silenced(name, plan).map(|norm| norm.slack(network, &after.weight));
+            let slack = self.silenced(name, plan).map(|norm| norm.slack(network, &after));
             let one = judge(plan.promise, inserted, before, &after, slack.as_ref(), network.compute());
             verdict = Verdict {
                 held: verdict.held && one.held,
@@ -91,7 +91,14 @@ impl Probe {
             verdict.bound = verdict.bound.map(|bound| bound.max(allowed));
             verdict.largest = larger(verdict.largest, largest);
         }
+        // The same numbers everywhere give the same numbers at the end.
+        verdict.held &= plan.promise != Promise::Bitwise || drift == 0.0;
         Measured { drift, verdict }
+    }
+
+    /// Whether the network gave numbers before the event. Nothing is promised about one that did not.
+    pub fn is_finite(&self) -> bool {
+        self.output.iter().all(|y| y.is_finite())
     }
 
     /// The norm behind which fresh units say what this reader's bias takes back.
@@ -105,7 +112,7 @@ impl Probe {
 }
 
 impl Reading {
-    fn of(network: &Network<f32>, layer: &str) -> Reading {
+    pub(super) fn of(network: &Network<f32>, layer: &str) -> Reading {
         let (weight, bias) = network.weights_of(layer).expect("a reader is a layer of the network");
         let input = network.layer_input(layer).expect("a reader is a layer of the network");
         let pre_activation = network.pre_activation(layer).expect("a reader is a layer of the network");
@@ -203,7 +210,7 @@ fn within_bounds(
 }
 
 /// 2(K + 8)·2⁻²⁴·(|W||h| + |b|): [example, out].
-fn allowance(reading: &Reading, compute: &Compute) -> Array2<f64> {
+pub(super) fn allowance(reading: &Reading, compute: &Compute) -> Array2<f64> {
     let magnitude = |x: &f32| f64::from(x.abs());
     let bias = reading.bias.as_ref().map(|bias| bias.mapv(f32::abs));
     let sums = affine(&reading.input.map(magnitude), &reading.weight.map(magnitude), bias.as_ref(), compute);

@@ -5,6 +5,7 @@
 //! η = √(d/N), γ′ = ηγ and ε′ = η²ε the old units stay as they were. Behind an rms norm fresh rows are faint, and
 //! γ′ = γ√(d/N), ε′ = εd/N.
 
+use super::judge::{self, Reading};
 use super::realise::Dice;
 use crate::nn::architecture::Norm;
 use crate::nn::network::{Network, Normalised};
@@ -101,14 +102,19 @@ pub struct NormReading {
     before: Normalised,
 }
 
-/// How far a norm's results may be from exact ones: of each example and unit, γ included.
-fn allowance(now: &Normalised, example: usize, unit: usize) -> f64 {
-    let row = now.input.row(example);
-    let units = row.len() as f64;
-    let largest = row.iter().fold(0.0_f64, |largest, x| largest.max(f64::from(x.abs())));
-    let (_, deviation) = statistics(now, row.iter().map(|x| f64::from(*x)), row.len());
-    let shift = now.shift.as_ref().map_or(0.0, |shift| f64::from(shift[unit].abs()));
-    4.0 * units * 2f64.powi(-24) * (f64::from(now.gain[unit].abs()) * largest / deviation + shift)
+/// How far a norm's results may be from exact ones, per example: what is multiplied by |γ|, and what by |β|. What comes
+/// into it is rounded too, the average of the old rows as well, and the deviation divides that.
+fn allowances(now: &Normalised, reading: &Reading, network: &Network<f32>) -> (Vec<f64>, f64) {
+    let units = now.input.ncols() as f64;
+    let rounding = judge::allowance(reading, network.compute());
+    let largest_of = |row: ndarray::ArrayView1<f64>| row.fold(0.0_f64, |largest, x| largest.max(*x));
+    let own = 4.0 * units * 2f64.powi(-24);
+    let examples = now.input.rows().into_iter().zip(rounding.rows()).map(|(row, rounding)| {
+        let largest = row.iter().fold(0.0_f64, |largest, x| largest.max(f64::from(x.abs())));
+        let (_, deviation) = statistics(now, row.iter().map(|x| f64::from(*x)), row.len());
+        (own * largest + largest_of(rounding)) / deviation
+    });
+    (examples.collect(), own)
 }
 
 /// Mean and √(σ² + ε) of some units of one example.
@@ -136,6 +142,8 @@ impl NormReading {
         let now = network.normalised(&self.layer).expect("a widened layer keeps its norm");
         let before = &self.before;
         let old = before.input.ncols();
+        let reading = Reading::of(network, &self.layer);
+        let (scaled_by_gain, scaled_by_shift) = allowances(&now, &reading, network);
         let (mut largest, mut allowed, mut held) = (0.0_f64, 0.0_f64, true);
         for (example, row) in now.input.rows().into_iter().enumerate() {
             let units = row.slice(s![..old]);
@@ -148,9 +156,11 @@ impl NormReading {
             };
             for unit in 0..old {
                 let scaled = (f64::from(row[unit]) - mean) / deviation * f64::from(before.gain[unit]);
-                let expected = scaled + before.shift.as_ref().map_or(0.0, |shift| f64::from(shift[unit]));
+                let shift = before.shift.as_ref().map_or(0.0, |shift| f64::from(shift[unit]));
+                let expected = scaled + shift;
                 let change = (f64::from(now.output[[example, unit]]) - expected).abs();
-                let bound = allowance(&now, example, unit) + added * scaled.abs();
+                let gain = f64::from(now.gain[unit].abs());
+                let bound = gain * scaled_by_gain[example] + shift.abs() * scaled_by_shift + added * scaled.abs();
                 // NaN is never within.
                 held &= change <= bound;
                 largest = if change.is_nan() { change } else { largest.max(change) };
@@ -160,15 +170,18 @@ impl NormReading {
         (largest, allowed, held)
     }
 
-    /// How far what fresh units say may be from what their reader takes back, per example and reader unit.
-    /// `weight`: the reader's, [out, in].
-    pub fn slack(&self, network: &Network<f32>, weight: &Array2<f32>) -> Array2<f64> {
+    /// How far what fresh units say may be from what `reader` takes back: [example, out].
+    pub fn slack(&self, network: &Network<f32>, reader: &Reading) -> Array2<f64> {
         let now = network.normalised(&self.layer).expect("a widened layer keeps its norm");
+        let reading = Reading::of(network, &self.layer);
+        let (scaled_by_gain, scaled_by_shift) = allowances(&now, &reading, network);
         let (old, units) = (self.before.input.ncols(), now.input.ncols());
         let steepest = self.activation.steepest();
         let apart = Array2::from_shape_fn((now.input.nrows(), units - old), |(example, fresh)| {
-            steepest * allowance(&now, example, old + fresh)
+            let shift = now.shift.as_ref().map_or(0.0, |shift| f64::from(shift[old + fresh].abs()));
+            let gain = f64::from(now.gain[old + fresh].abs());
+            steepest * (gain * scaled_by_gain[example] + shift * scaled_by_shift)
         });
-        apart.dot(&weight.slice(s![.., old..]).mapv(|x| f64::from(x.abs())).t())
+        apart.dot(&reader.weight.slice(s![.., old..]).mapv(|x| f64::from(x.abs())).t())
     }
 }

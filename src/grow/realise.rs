@@ -394,6 +394,9 @@ fn redraw<T: Real>(parameter: &mut Parameter<T>, layer: &Layer, after: &Architec
 
 /// Brings the parameters into the architecture's order, with its axes and frozen marks, and checks every shape.
 fn settle<T: Real>(parameters: &mut Vec<Parameter<T>>, after: &Architecture) {
+    let mut names = after.names();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a plan gives every layer a name of its own: {names:?}");
     let mut given = std::mem::take(parameters);
     for layer in after.all_layers() {
         for shape in layer.kind.parameters(layer, after) {

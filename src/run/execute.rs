@@ -100,6 +100,8 @@ pub(super) struct Run<'r> {
     pub(super) growths: Vec<Growth>,
     /// Growth events whose gradients the next step shows.
     pub(super) unmeasured: Vec<usize>,
+    /// What they made.
+    pub(super) fresh: growth::Fresh,
     /// Sum of the batch losses since the last evaluation, and of their weights.
     pub(super) since_evaluation: (f64, f64),
     pub(super) order: Vec<u32>,
@@ -156,6 +158,7 @@ impl<'r> Run<'r> {
             losses: Losses::default(),
             growths: Vec::new(),
             unmeasured: Vec::new(),
+            fresh: growth::Fresh::default(),
             since_evaluation: (0.0, 0.0),
             order: Vec::new(),
             labels: BatchLabels::default(),

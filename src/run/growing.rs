@@ -52,7 +52,9 @@ impl Run<'_> {
             LrPolicy::Rewind => self.rate.rewind(self.step),
         }
         self.windows.note(&plan, window, &self.architecture);
-        let (growth, notes) = self.rewrite(plan, action)?;
+        let Some((growth, notes)) = self.rewrite(plan, action)? else {
+            return Ok(Flow::End(Status::Diverged { step: self.step }));
+        };
         (self.consumer)(&Event::Grown(&growth))?;
         for note in notes {
             self.note(note, action.args.span)?;
@@ -77,18 +79,23 @@ impl Run<'_> {
     }
 
     /// Carries a plan out on the tensors, with the probe before and after. Also tells what the plan could not foresee.
-    pub(super) fn rewrite(&mut self, plan: Plan, action: &Action) -> Result<(Growth, Vec<String>), Failure> {
+    /// `None` where the network gives no finite numbers any more.
+    pub(super) fn rewrite(&mut self, plan: Plan, action: &Action) -> Result<Option<(Growth, Vec<String>)>, Failure> {
         let began = self.world.seconds();
         let parameters_before = self.parameters();
         let x = self.probe_inputs();
         let width = self.network.inputs();
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
         let probe = crate::grow::Probe::before(&mut self.network, view, &plan);
+        if !probe.is_finite() {
+            return Ok(None);
+        }
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.step };
         let measurements = self.measure_for(&plan);
         let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
         self.flops = self.flops.saturating_add(concrete.flops);
         let notes = concrete.notes.clone();
+        self.fresh.add(&concrete, &plan.after);
         crate::grow::apply(concrete, self.network.parameters(), &plan.after);
         self.architecture = plan.after.clone();
         self.replan();
@@ -119,7 +126,7 @@ impl Run<'_> {
             gradient_old: None,
             span: action.args.span,
         };
-        Ok((growth, notes))
+        Ok(Some((growth, notes)))
     }
 
     /// What the plan needs to know of the network on training data.

@@ -2,24 +2,68 @@
 
 use crate::base::Clause;
 use crate::check::program::{ActionKind, Condition, Program, Trigger};
-use crate::nn::Parameter;
+use crate::grow::{Concrete, Edit, Origin};
+use crate::nn::{Architecture, AxisId, Dim, Parameter};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Norms of the last gradient over entries that were born just before it, and over older ones, after the
-/// update that used it. `None` where there are no such entries.
-pub fn gradient_norms(parameters: &[Parameter<f32>]) -> (Option<f64>, Option<f64>) {
-    // [fresh, old]: sum of squares and whether there was any.
-    let mut sums = [(0.0_f64, false); 2];
-    for parameter in parameters.iter().filter(|p| !p.frozen && p.role.is_learned() && p.updates > 0) {
-        let newest = parameter.updates - 1;
-        for (index, gradient) in parameter.gradient.indexed_iter() {
-            let born = parameter.births.iter().enumerate().map(|(dim, births)| births[index[dim]]).max();
-            let sum = &mut sums[usize::from(born != Some(newest))];
-            sum.0 += f64::from(*gradient) * f64::from(*gradient);
-            sum.1 = true;
+/// Which entries growth has made since the last step.
+#[derive(Default)]
+pub struct Fresh {
+    /// Of each axis that changed its width, which units are new.
+    units: BTreeMap<AxisId, Vec<bool>>,
+    /// Layers that were inserted or drawn afresh.
+    layers: BTreeSet<String>,
+}
+
+impl Fresh {
+    /// Adds what an event does. `after`: the architecture behind it.
+    pub fn add(&mut self, concrete: &Concrete, after: &Architecture) {
+        for edit in &concrete.edits {
+            match edit {
+                Edit::Rewrite(rewrite) => {
+                    let before = self.units.remove(&rewrite.axis);
+                    let is_new = |origin: &Origin| match origin {
+                        Origin::Old { unit, .. } => before.as_ref().is_some_and(|before| before[*unit]),
+                        _ => true,
+                    };
+                    self.units.insert(rewrite.axis, rewrite.origins.iter().map(is_new).collect());
+                }
+                Edit::Insert { layer, .. } | Edit::Redraw { layer } => {
+                    let made = after.layer(layer).into_iter();
+                    self.layers.extend(
+                        made.flat_map(|layer| std::iter::once(layer).chain(&layer.block)).map(|made| made.name.clone()),
+                    );
+                }
+                _ => {}
+            }
         }
     }
-    let [fresh, old] = sums.map(|(sum, any)| any.then(|| sum.sqrt()));
-    (fresh, old)
+
+    /// Norms of the last gradient over new and over old entries. `None` where there are no such entries.
+    pub fn gradient_norms(&self, parameters: &[Parameter<f32>]) -> (Option<f64>, Option<f64>) {
+        // [fresh, old]: sum of squares and whether there was any.
+        let mut sums = [(0.0_f64, false); 2];
+        for parameter in parameters.iter().filter(|p| !p.frozen && p.role.is_learned() && p.updates > 0) {
+            let layer = parameter.name.split_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer);
+            let whole = self.layers.contains(layer);
+            let new: Vec<Option<&Vec<bool>>> = parameter
+                .dims
+                .iter()
+                .map(|dim| match dim {
+                    Dim::Feature(axis, _) => self.units.get(axis),
+                    Dim::Fixed(_) => None,
+                })
+                .collect();
+            for (index, gradient) in parameter.gradient.indexed_iter() {
+                let fresh = whole || new.iter().enumerate().any(|(at, new)| new.is_some_and(|new| new[index[at]]));
+                let sum = &mut sums[usize::from(!fresh)];
+                sum.0 += f64::from(*gradient) * f64::from(*gradient);
+                sum.1 = true;
+            }
+        }
+        let [fresh, old] = sums.map(|(sum, any)| any.then(|| sum.sqrt()));
+        (fresh, old)
+    }
 }
 
 /// Whether more of a metric (by its full name, `val_accuracy`) is better.
@@ -50,27 +94,32 @@ pub fn mentions_training_metric(program: &Program) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Role;
+    use crate::nn::{Role, Side};
     use ndarray::ArrayD;
 
     #[test]
     fn starvation_is_measured_on_fresh_entries_alone() {
-        // [2, 3] after its sixth update; row 1 and column 2 were born just before it, the rest with the run.
+        // [2, 3], both births long ago, as after `moments zero`: row 1 and column 2 are new, the rest is not.
         let array = ArrayD::from_elem(vec![2, 3], 2.0_f32);
         let parameter = Parameter {
             name: "h1.weight".into(),
             role: Role::Weight,
-            dims: Vec::new(),
+            dims: vec![Dim::Feature(AxisId(1), Side::Emits), Dim::Feature(AxisId(2), Side::Reads)],
             value: array.clone(),
             gradient: array,
             slots: Vec::new(),
             frozen: false,
             updates: 6,
-            births: vec![vec![0, 5], vec![0, 0, 5]],
+            births: vec![vec![5, 5], vec![5, 5, 5]],
         };
         let frozen = Parameter { frozen: true, ..parameter.clone() };
+        let mut fresh = Fresh::default();
+        fresh.units.insert(AxisId(1), vec![false, true]);
+        fresh.units.insert(AxisId(2), vec![false, false, true]);
         // Fresh: the three of row 1 and one of column 2; old: two. What is frozen has no gradient.
         let expected = (Some(f64::sqrt(4.0 * 4.0)), Some(f64::sqrt(2.0 * 4.0)));
-        assert_eq!(gradient_norms(&[parameter, frozen]), expected);
+        assert_eq!(fresh.gradient_norms(&[parameter.clone(), frozen]), expected);
+        fresh.layers.insert("h1".into());
+        assert_eq!(fresh.gradient_norms(&[parameter]), (Some(f64::sqrt(6.0 * 4.0)), None));
     }
 }

@@ -43,7 +43,7 @@ impl Run<'_> {
         self.since_evaluation.0 += report.loss * report.weight;
         self.since_evaluation.1 += report.weight;
         if !self.unmeasured.is_empty() {
-            let (fresh, old) = growth::gradient_norms(self.network.parameters());
+            let (fresh, old) = std::mem::take(&mut self.fresh).gradient_norms(self.network.parameters());
             for index in self.unmeasured.drain(..) {
                 self.growths[index].gradient_fresh = fresh;
                 self.growths[index].gradient_old = old;

@@ -360,3 +360,23 @@ fn growth_beyond_the_limit_fails_before_it_is_carried_out() {
     assert_eq!(why.code, "G0601");
     assert!(finish.parameters <= 2_000);
 }
+
+#[test]
+fn a_network_that_has_diverged_before_growth_is_told_as_that() {
+    let text = "data digits { batch 32 }\nmodel { h1 dense 16 relu; out dense 10 }\n\
+                train 3 steps { optimizer sgd lr 1e30; evaluate never }\nat step 1 widen h1 by 8\n";
+    assert_eq!(run(text).status, Status::Diverged { step: 1 });
+}
+
+#[test]
+fn fresh_weights_are_told_from_old_ones_whatever_their_age() {
+    let grown = |when: &str, options: &str| {
+        let finish = run(&format!("{STARTER}\n{when} widen h1 by 1{options}\n"));
+        let growth = &finish.events[0];
+        (growth.gradient_fresh.expect("there are fresh weights"), growth.gradient_old.expect("and old ones"))
+    };
+    let (carried, zeroed) = (grown("at step 20", ""), grown("at step 20", " moments zero"));
+    assert_eq!(carried, zeroed, "the first gradient after the event does not know the moments");
+    let (fresh, old) = grown("at start", "");
+    assert!(fresh > 0.0 && old > fresh, "{fresh} {old}");
+}

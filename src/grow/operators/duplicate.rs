@@ -98,7 +98,11 @@ pub(super) fn repeat(
     let mut renamed = vec![(layer.input.axis, copy.input.axis), (layer.output.axis, copy.output.axis)];
     for at in 0..copy.block.len() {
         let inner = layer.block[at].clone();
-        let name = next_free(&format!("{}_", inner.name), 2, after);
+        let free = |name: &String| {
+            after.layer(name).is_none() && name != new && copy.block[..at].iter().all(|made| made.name != *name)
+        };
+        let mut names = (2..).map(|number| format!("{}_{number}", inner.name));
+        let name = names.find(free).expect("numbers do not run out");
         changes.push(Change::Copy { from: inner.name.clone(), to: name.clone() });
         let output = match renamed.iter().find(|(old, _)| *old == inner.output.axis) {
             Some((_, known)) => *known,

@@ -31,20 +31,27 @@ pub(super) fn set_frozen(
     before: &Architecture,
 ) -> Result<Plan, Refusal> {
     let target = args.target("target").unwrap_or(&Target::All);
-    let last = before.layers.last().map(|layer| layer.id);
-    let mut layers = selected(target, before)?;
-    if let [block] = layers.as_slice() {
+    let mut layers: Vec<&Layer> = Vec::new();
+    for layer in selected(target, before)? {
         // The name of a block means what is in it too.
-        layers.extend(block.block.iter().collect::<Vec<_>>());
+        for layer in std::iter::once(layer).chain(&layer.block) {
+            if !layers.iter().any(|known| known.id == layer.id) {
+                layers.push(layer);
+            }
+        }
     }
+    let is_last = |layer: &Layer| {
+        let last = before.layers.last();
+        last.is_some_and(|last| last.id == layer.id || last.block.iter().any(|inner| inner.id == layer.id))
+    };
     let chosen: Vec<_> =
-        layers.into_iter().filter(|layer| !(frozen && *target == Target::All && Some(layer.id) == last)).collect();
+        layers.into_iter().filter(|layer| !(frozen && *target == Target::All && is_last(layer))).collect();
     let mut warnings = maybe_absent(chosen.iter().copied(), "target");
     let mut after = before.clone();
     for layer in &chosen {
         after.layer_mut(&layer.name).expect("it stands in the architecture that was cloned").frozen = frozen;
     }
-    if frozen && after.all_layers().all(|layer| layer.frozen || layer.settings.pooling.is_some()) {
+    if frozen && after.all_layers().all(|layer| layer.frozen || layer.kind.parameters(layer, &after).is_empty()) {
         warnings.push(
             Refusal::warning("G0207", "every layer is frozen: nothing learns from here", "leave one layer unfrozen")
                 .at("target"),

@@ -321,8 +321,13 @@ fn build(name: &str, form: &Form, place: Place, after: &mut Architecture) {
     let activated = Settings { activation: form.activation, parametric, ..Settings::default() };
     match (form.method, place) {
         ("gate", Place::Top(_)) => {
-            let mut first = plain(&format!("{name}_a"), activated, input, width, after);
-            let mut last = plain(&format!("{name}_b"), Settings::default(), first.output, width, after);
+            let free = |stem: String, after: &Architecture| match after.layer(&stem) {
+                Some(_) => next_free(&format!("{stem}_"), 2, after),
+                None => stem,
+            };
+            let (first_name, last_name) = (free(format!("{name}_a"), after), free(format!("{name}_b"), after));
+            let mut first = plain(&first_name, activated, input, width, after);
+            let mut last = plain(&last_name, Settings::default(), first.output, width, after);
             last.output = input;
             first.presence = Presence::Certain;
             let description = Description {

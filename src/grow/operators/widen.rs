@@ -92,6 +92,8 @@ impl Operator for Widen {
         let mut warnings = maybe_absent(layers, "target");
         let mut after = before.clone();
         let mut changes = Vec::new();
+        // Norms last: what they average and rescale has all its columns then.
+        let mut renorms = Vec::new();
         let mut detail = String::new();
         let mut promise = (Promise::Bitwise, "");
         let mut skipped = Vec::new();
@@ -121,7 +123,7 @@ impl Operator for Widen {
                 promise = held;
             }
             after.set_width(axis, to);
-            manner.change(axis, from, to, &mut after, &mut changes);
+            changes.push(manner.change(axis, from, to, &mut after, &mut renorms));
             if !detail.is_empty() {
                 detail.push_str(", ");
             }
@@ -132,6 +134,7 @@ impl Operator for Widen {
         if changes.is_empty() {
             return Err(nothing_to_do(args, target, &axes, before));
         }
+        changes.extend(renorms);
         for (axis, name) in skipped {
             let width = before.width(axis);
             if args.integer("to").is_some_and(|to| width.max as u64 > to) {
@@ -231,14 +234,20 @@ impl Manner {
     }
 
     /// The changes for one axis, whose width `after` has already.
-    fn change(&self, axis: AxisId, from: Width, to: Width, after: &mut Architecture, changes: &mut Vec<Change>) {
+    fn change(
+        &self,
+        axis: AxisId,
+        from: Width,
+        to: Width,
+        after: &mut Architecture,
+        renorms: &mut Vec<Change>,
+    ) -> Change {
         let Manner { method, mut eps, fan_in, zero_moments, says_eps } = *self;
         let writers: Vec<&Layer> = weight_writers(axis, after).collect();
         let coupled: Vec<String> =
             writers.iter().filter(|layer| couples_units(layer)).map(|layer| layer.name.clone()).collect();
         if method != Method::Pad || coupled.is_empty() {
-            changes.push(Change::Widen { axis, method, eps, fan_in, zero_moments });
-            return;
+            return Change::Widen { axis, method, eps, fan_in, zero_moments };
         }
         // Mean-valued units say the same for every example, so a bias can take it back.
         let readers: Vec<&Layer> = weight_readers(axis, after).collect();
@@ -248,12 +257,12 @@ impl Manner {
             eps = 1.0;
             silenced = readers.iter().map(|layer| layer.name.clone()).collect();
         }
-        changes.push(Change::Widen { axis, method, eps, fan_in, zero_moments });
         for layer in coupled {
             let settings = &mut after.layer_mut(&layer).expect("it was just found").settings;
             settings.norm_epsilon = norms::epsilon(settings.norm_epsilon, from.min, to.min);
-            changes.push(Change::Renorm { layer, silenced: std::mem::take(&mut silenced) });
+            renorms.push(Change::Renorm { layer, silenced: std::mem::take(&mut silenced) });
         }
+        Change::Widen { axis, method, eps, fan_in, zero_moments }
     }
 
     /// What widening one axis by at least `added` units promises, and why. `repeats`: whether the new width is a
@@ -267,7 +276,9 @@ impl Manner {
         warnings: &mut Vec<Refusal>,
     ) -> Result<(Promise, &'static str), Refusal> {
         let mut writers = weight_writers(axis, before);
-        let norm = weight_writers(axis, before).filter_map(|layer| layer.settings.norm).find(|n| *n != Norm::Batch);
+        let has = |norm| weight_writers(axis, before).any(|layer| layer.settings.norm == Some(norm));
+        // Where several layers write the axis, what promises least comes first.
+        let norm = [Norm::Rms, Norm::Layer].into_iter().find(|norm| has(*norm));
         let padded = |rest: usize, warnings: &mut Vec<Refusal>| {
             let makes = if rest < added { added - rest } else { added + rest };
             warnings.push(
@@ -318,7 +329,9 @@ impl Manner {
                 }
             }
             (Method::Pad, Some(Norm::Rms))
-                if self.fan_in == 0.0 && writers.all(|layer| zero_at_zero(layer.settings.activation)) =>
+                if self.fan_in == 0.0
+                    && !has(Norm::Layer)
+                    && writers.all(|layer| zero_at_zero(layer.settings.activation)) =>
             {
                 (Promise::Rounding, "fresh units give 0, and the root mean square is rescaled to the new width")
             }

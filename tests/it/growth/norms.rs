@@ -116,3 +116,42 @@ fn one_thread_or_two_carry_a_growth_out_alike() {
     let forced = Compute::new(2, growrun::tensor::Simd::Portable, true).expect("it is always there");
     assert_eq!(digest(Compute::single()), digest(forced));
 }
+
+#[test]
+fn two_units_behind_a_layer_norm_keep_their_promise() {
+    // With two units σ is half their distance, which may be tiny: what comes in is rounded, and σ divides that.
+    let before = {
+        let mut net = Architecture::new(64, None, Task::Regression);
+        let settings = Settings { activation: Activation::Relu, norm: Some(Norm::Layer), ..Settings::default() };
+        push(&mut net, "h", 2, settings);
+        push(&mut net, "out", 3, Settings::default());
+        net
+    };
+    let plan = planned(&before, "widen", &[("target", "h"), ("by", "1")]);
+    let x = normal::<f32>(256, 64, "probe");
+    for seed in 0..40 {
+        let mut network: Network<f32> = Network::new(&before, seed, Compute::single());
+        let probe = Probe::before(&mut network, x.view(), &plan);
+        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE).expect("it runs");
+        apply(concrete, network.parameters(), &plan.after);
+        network.replan(&plan.after, 0);
+        let measured = probe.after(&mut network, x.view(), &plan);
+        assert!(measured.verdict.held, "seed {seed}: {measured:?}");
+    }
+}
+
+#[test]
+fn an_axis_with_two_norms_promises_what_the_weaker_keeps() {
+    let mut net = Architecture::new(4, None, Task::Regression);
+    let settings = |norm| Settings { norm: Some(norm), ..Settings::default() };
+    push(&mut net, "h", 8, settings(Norm::Rms));
+    crate::engine::blocks::residual(
+        &mut net,
+        "r",
+        false,
+        &[("a", 5, settings(Norm::Batch)), ("b", 8, settings(Norm::Layer))],
+    );
+    push(&mut net, "out", 3, Settings::default());
+    let arguments: &[(&'static str, &str)] = &[("target", "h"), ("by", "4"), ("eps", "0.5"), ("fan_in", "0")];
+    assert_eq!(planned(&net, "widen", arguments).promise, growrun::grow::Promise::Bounded);
+}

@@ -300,3 +300,41 @@ fn what_may_go_wrong_is_a_warning() {
     let made = id.after.layer("h2_id1").expect("it was made").output.axis;
     assert_eq!(id.after.width(made), Width { min: 32, max: 256 });
 }
+
+#[test]
+fn gates_and_copies_take_names_that_are_free() {
+    let unique = |net: &Architecture| {
+        let mut names = net.names();
+        names.sort_unstable();
+        names.windows(2).all(|pair| pair[0] != pair[1])
+    };
+    let tanh = Activation::Tanh;
+    let net =
+        architecture(8, &[("h1", 16, tanh), ("g_a", 16, tanh), ("g_b_2", 16, tanh), ("out", 10, Activation::Linear)]);
+    let gate = planned(&net, "insert identity", &[("after", "h1"), ("method", "gate"), ("as", "g")]);
+    assert!(unique(&gate.after), "{:?}", gate.after.names());
+    let again = planned(&gate.after, "insert identity", &[("after", "g"), ("method", "gate"), ("as", "z")]);
+    assert!(unique(&again.after), "{:?}", again.after.names());
+    // The copy takes the very name that its inner layer would have got.
+    let copy = planned(&gate.after, "duplicate", &[("name", "g"), ("as", "g_b_3")]);
+    assert!(unique(&copy.after), "{:?}", copy.after.names());
+    let copy = planned(&gate.after, "duplicate", &[("name", "g"), ("as", "g_a_2_2")]);
+    assert!(unique(&copy.after), "{:?}", copy.after.names());
+}
+
+#[test]
+fn freezing_a_range_or_all_means_what_is_in_blocks() {
+    let mut net = architecture(8, &[("h1", 16, Activation::Relu)]);
+    let of = |activation| Settings { activation, ..Settings::default() };
+    let inner = [("a", 8, of(Activation::Relu)), ("b", 16, of(Activation::Linear))];
+    crate::engine::blocks::residual(&mut net, "r1", false, &inner);
+    let frozen = |plan: Plan| -> Vec<String> {
+        plan.after.all_layers().filter(|layer| layer.frozen).map(|layer| layer.name.clone()).collect()
+    };
+    let mut longer = net.clone();
+    push(&mut longer, "out", 10, Settings::default());
+    assert_eq!(frozen(planned(&longer, "freeze", &[("target", "h1..r1")])), ["h1", "r1", "a", "b"]);
+    assert_eq!(frozen(planned(&longer, "freeze", &[("target", "all")])), ["h1", "r1", "a", "b"]);
+    // A block at the end is what `all` leaves free.
+    assert_eq!(frozen(planned(&net, "freeze", &[("target", "all")])), ["h1"]);
+}

@@ -322,14 +322,24 @@ pub(super) fn pass_from_sum<T: Real>(
     d: &mut [Line<T>],
 ) {
     let (path, rows) = (compute.path(), sum.rows);
+    each_panel(compute, d, columns, rows, |panel, lines| {
+        lines.copy_from_slice(sum.panel(panel));
+        slope.apply(path, panel, 0..rows, lines);
+    });
+}
+
+/// Gives every panel of a batch to `work`, with its number.
+fn each_panel<T: Real>(
+    compute: &Compute,
+    lines: &mut [Line<T>],
+    columns: usize,
+    rows: usize,
+    work: impl Fn(usize, &mut [Line<T>]) + Sync,
+) {
     let stride = panels::spaced(rows);
     let mut items: Pieces<(usize, &mut [Line<T>])> =
-        d[..panels::panels(columns) * stride].chunks_mut(stride).enumerate().collect();
-    compute.each(&mut items, |(panel, lines)| {
-        let lines = &mut lines[..rows];
-        lines.copy_from_slice(sum.panel(*panel));
-        slope.apply(path, *panel, 0..rows, lines);
-    });
+        lines[..panels::panels(columns) * stride].chunks_mut(stride).enumerate().collect();
+    compute.each(&mut items, |(panel, lines)| work(*panel, &mut lines[..rows]));
 }
 
 /// y = skip + end: [batch, columns].
@@ -340,14 +350,10 @@ pub(super) fn add<T: Real>(
     columns: usize,
     y: &mut [Line<T>],
 ) {
-    let (path, rows) = (compute.path(), skip.rows);
-    let stride = panels::spaced(rows);
-    let mut items: Pieces<(usize, &mut [Line<T>])> =
-        y[..panels::panels(columns) * stride].chunks_mut(stride).enumerate().collect();
-    compute.each(&mut items, |(panel, lines)| {
-        let lines = &mut lines[..rows];
-        lines.copy_from_slice(skip.panel(*panel));
-        kernels::add(path, flat(end.panel(*panel)), flat_mut(lines));
+    let path = compute.path();
+    each_panel(compute, y, columns, skip.rows, |panel, lines| {
+        lines.copy_from_slice(skip.panel(panel));
+        kernels::add(path, flat(end.panel(panel)), flat_mut(lines));
     });
 }
 

@@ -133,6 +133,100 @@ at epoch 50 remove h2";
     assert!(found.message.ends_with("is drawn afresh (once a `when` has fired)"), "{}", found.message);
 }
 
+/// A block whose skip ties `h1` and `b`, and one that maps its skip; the input of both is 16 wide.
+const BLOCKS: [(&str, usize); 2] = [("residual", 16), ("residual project", 12)];
+
+fn with_block((kind, width): (&str, usize), events: &str) -> String {
+    format!(
+        "data digits
+model {{ h1 dense 16 tanh; r1 {kind} {{ a dense 8 relu; b dense {width} }}; out dense 10 }}
+train 40 epochs {{ optimizer adam lr 1e-3 }}
+{events}
+"
+    )
+}
+
+/// Reads every axis of every network on the way, as the printed timeline does.
+fn count_all(checked: &Checked) {
+    for planned in &checked.timeline {
+        let (low, high) = planned.parameters();
+        assert!(0 < low && low <= high, "{low}..{high} parameters in {}", planned.after);
+    }
+}
+
+#[test]
+fn a_when_may_make_layers_inside_and_around_blocks() {
+    for events in [
+        "when val_loss plateaus for 3 epochs insert identity after h1\nat epoch 30 widen h1 to 24",
+        "when val_loss plateaus for 5 epochs stack r1 2x\nat epoch 5 widen a to 12",
+        "when val_loss < 0.5 insert identity after a\nat epoch 5 widen a to 12",
+    ] {
+        let checked = checked(&with_block(BLOCKS[0], events));
+        assert!(!checked.has_errors(), "{events}: {:#?}", checked.diagnostics);
+        count_all(&checked);
+    }
+    // The layer that may stand between `a` and `b` has their widths, not those of its neighbours by number.
+    let events = "when val_loss < 0.5 insert identity after a as c\nat epoch 5 widen h1 to 24";
+    let checked = checked(&with_block(BLOCKS[0], events));
+    let after = &checked.timeline.last().expect("two events").after;
+    let of = |name: &str| after.layer(name).map(|layer| after.width(layer.output.axis).to_string());
+    let found = ["h1", "a", "c", "b"].map(|name| of(name).expect("it is there, or may be"));
+    assert_eq!(found, ["24", "8", "8", "24"], "{after}");
+    let block: Vec<&str> =
+        after.layer("r1").expect("the block").block.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(block, ["a", "c", "b"]);
+}
+
+#[test]
+fn every_operator_behind_a_when_meets_later_growth() {
+    // Whether it can change the width of what flows past the block.
+    let actions = [
+        ("widen h1 to 24", true),
+        ("widen a to 12", false),
+        ("narrow h1 to 12", true),
+        ("narrow a to 6", false),
+        ("insert identity after h1", false),
+        ("insert identity after a", false),
+        ("insert identity after r1", false),
+        ("insert dense 20 relu after h1 accept change", true),
+        ("insert dense 20 relu after a accept change", true),
+        ("duplicate r1 as r9", false),
+        ("remove r1 accept change", false),
+        ("remove a accept change", true),
+        ("stack r1 3x", false),
+        ("freeze a", false),
+        ("unfreeze a", false),
+    ];
+    for operator in growrun::grow::OPERATORS {
+        let word = operator.doc().word;
+        assert!(actions.iter().any(|(action, _)| action.starts_with(word)), "`{word}` is not tried");
+    }
+    for block in BLOCKS {
+        for (action, resizes) in actions {
+            for later in ["widen all by 2x", "narrow all to 4", "stack r1 2x", "widen a to 16"] {
+                let events = format!("when val_loss plateaus for 3 epochs {action}\nat epoch 30 {later}");
+                let checked = checked(&with_block(block, &events));
+                // Only a block whose ends have one width can follow itself; all else is possible, with or without the `when`.
+                let repeats = action.starts_with("duplicate") || action.starts_with("stack");
+                let refused = block.0 == "residual project" && repeats && later.starts_with("stack");
+                assert!(refused || !checked.timeline.is_empty(), "{} {events}: {:#?}", block.0, checked.diagnostics);
+                count_all(&checked);
+                if resizes || later.contains("all") {
+                    continue;
+                }
+                for planned in &checked.timeline {
+                    for (name, width) in [("h1", 16), ("b", block.1)] {
+                        // A removed block takes `b` along.
+                        let Some(layer) = planned.after.layer(name) else { continue };
+                        let found = planned.after.width(layer.output.axis);
+                        assert!(found.is_exact() && found.min == width, "{} {events}: `{name}` is {found}", block.0);
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn ten_mistakes_give_ten_diagnostics() {
     let text = "data digits { batsh 32 }

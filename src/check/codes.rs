@@ -46,6 +46,7 @@ const OWN: &[(&str, &str)] = &[
     ("G0802", "a file is too large"),
     ("G0803", "this is no record that can be read"),
     ("G0804", "the run has not ended"),
+    ("G0805", "another process is using it"),
     ("G0806", "the run diverged"),
     ("G0901", "a learning rate for one layer"),
     ("G0902", "`or` in a condition"),
@@ -95,7 +96,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "G0703" "G0704" "G0705" "G0706" "G0707" "G0708" "G0709" "G0710"
     "G0711" "G0712" "G0713" "G0714" "G0715" "G0716" "G0717" "G0718"
     "G0719" "G0720" "G0721" "G0722" "G0723" "G0724" "G0725" "G0726"
-    "G0727" "G0728" "G0729" "G0801" "G0802" "G0803" "G0804" "G0806"
+    "G0727" "G0728" "G0729" "G0801" "G0802" "G0803" "G0804" "G0805" "G0806"
     "G0901" "G0902" "G0903" "G0904" "G0905" "G0906" "G0910" "G0911"
 };
 

@@ -11,3 +11,4 @@ mod mistakes;
 mod run;
 mod syntax;
 mod triggers;
+mod world;

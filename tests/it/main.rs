@@ -5,6 +5,7 @@ mod cli;
 mod data;
 mod engine;
 mod examples;
+mod faults;
 mod growth;
 mod house;
 mod mistakes;

@@ -26,14 +26,11 @@ pub fn write<W: World + ?Sized>(world: &W, path: &Path, content: &[u8]) -> Resul
         file.sync()?;
         world.rename(&new, path)
     })();
-    match attempt {
-        Ok(()) => world.sync_folder(parent(path)),
-        Err(error) => {
-            // Best effort, to free the space: the failed write is the error to report.
-            let _ = world.remove_file(&new);
-            Err(of("write", path, error))
-        }
+    if attempt.is_err() {
+        // Best effort, to free the space: the failed write is the error to report.
+        let _ = world.remove_file(&new);
     }
+    attempt.and_then(|()| world.sync_folder(parent(path))).map_err(|error| of("write", path, error))
 }
 
 /// A folder with these files and no others, in the place of a folder that was there.
@@ -41,51 +38,63 @@ pub fn write<W: World + ?Sized>(world: &W, path: &Path, content: &[u8]) -> Resul
 /// Where the system cannot exchange two folders, there is a moment in which the path leads nowhere, with the old
 /// folder beside it: a crash in this moment is mended by [`settle`], or by writing the same folder again.
 pub fn write_folder<W: World + ?Sized>(world: &W, path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
-    let (new, old) = (beside(path, NEW), beside(path, OLD));
     let attempt = (|| {
-        if is_there(world, &old)? {
-            bring_back(world, path)?;
-        }
-        clear(world, &new)?;
-        world.make_folder(&new)?;
+        prepare(world, path, files)?;
+        let replaced = put_in_place(world, path)?;
+        world.sync_folder(parent(path))?;
+        // Best effort: what was asked for is done, and what stays here is cleared by the next write or start.
+        let _ = match replaced {
+            // A leftover `.tmp` never comes back, a leftover `.old` might: it gets another name first.
+            Some(OLD) => set_aside(world, path, &beside(path, OLD)),
+            Some(suffix) => clear(world, &beside(path, suffix)),
+            None => Ok(()),
+        };
+        Ok(())
+    })();
+    attempt.map_err(|error| of("write", path, error))
+}
+
+/// Makes `path.tmp` with all files, synced.
+fn prepare<W: World + ?Sized>(world: &W, path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    let new = beside(path, NEW);
+    if is_there(world, &beside(path, OLD))? {
+        bring_back(world, path)?;
+    }
+    clear_leftover(world, &new)?;
+    world.make_folder(&new)?;
+    let filled = (|| {
         for (name, content) in files {
             let mut file = world.create(&new.join(name))?;
             file.append(content)?;
             file.sync()?;
         }
-        world.sync_folder(&new)?;
-        if !is_there(world, path)? {
-            world.rename(&new, path)?;
-            return Ok(None);
-        }
-        if world.exchange(&new, path)? {
-            return Ok(Some(&new));
-        }
-        world.rename(path, &old)?;
-        if let Err(error) = world.rename(&new, path) {
-            // Best effort: if this fails too, the next start brings it back.
-            let _ = world.rename(&old, path);
-            return Err(error);
-        }
-        Ok(Some(&old))
+        world.sync_folder(&new)
     })();
-    match attempt {
-        Ok(replaced) => {
-            world.sync_folder(parent(path))?;
-            // Best effort: what was asked for is done, and what stays here is cleared by the next write or start.
-            let _ = match replaced {
-                // A leftover `.tmp` never comes back, a leftover `.old` might: it gets another name first.
-                Some(folder) if *folder == old => set_aside(world, path, &old),
-                Some(folder) => clear(world, folder),
-                None => Ok(()),
-            };
-            Ok(())
-        }
-        Err(error) => {
-            let _ = clear(world, &new);
-            Err(of("write", path, error))
-        }
+    if filled.is_err() {
+        // Best effort, to free the space: the failed write is the error to report.
+        let _ = clear(world, &new);
     }
+    filled
+}
+
+/// Lets `path.tmp` become `path`; the suffix of what was replaced, if anything was. After an error nothing is
+/// cleared: a rename that failed may have happened, and then the old folder is the one that will survive a crash.
+fn put_in_place<W: World + ?Sized>(world: &W, path: &Path) -> Result<Option<&'static str>> {
+    let (new, old) = (beside(path, NEW), beside(path, OLD));
+    if !is_there(world, path)? {
+        world.rename(&new, path)?;
+        return Ok(None);
+    }
+    if world.exchange(&new, path)? {
+        return Ok(Some(NEW));
+    }
+    world.rename(path, &old)?;
+    if let Err(error) = world.rename(&new, path) {
+        // Best effort: if this fails too, the next start brings it back.
+        let _ = world.rename(&old, path);
+        return Err(error);
+    }
+    Ok(Some(OLD))
 }
 
 /// A folder and those above it that are not there yet. `Ok(false)` when it was already there.
@@ -124,7 +133,7 @@ pub fn settle<W: World + ?Sized>(world: &W, folder: &Path) -> Result<()> {
             bring_back(world, &folder.join(place))?;
         } else if name.ends_with(NEW) || name.ends_with(GONE) {
             match world.entry(&path)? {
-                Some(Entry::Folder) => clear(world, &path)?,
+                Some(Entry::Folder) => clear_leftover(world, &path)?,
                 _ => world.remove_file(&path)?,
             }
         }
@@ -138,18 +147,26 @@ fn bring_back<W: World + ?Sized>(world: &W, path: &Path) -> Result<()> {
     if is_there(world, path)? {
         return set_aside(world, path, &old);
     }
-    world.rename(&old, path)?;
-    world.sync_folder(parent(path))
+    world.rename(&old, path)
 }
 
 /// Removes `folder`, which is or was at `path`, by way of `path.gone`.
 fn set_aside<W: World + ?Sized>(world: &W, path: &Path, folder: &Path) -> Result<()> {
     let gone = beside(path, GONE);
-    clear(world, &gone)?;
+    clear_leftover(world, &gone)?;
     world.rename(folder, &gone)?;
     // Without this the files could vanish and the name come back.
     world.sync_folder(parent(path))?;
     clear(world, &gone)
+}
+
+/// Removes a folder that an earlier process or a failed step left.
+fn clear_leftover<W: World + ?Sized>(world: &W, folder: &Path) -> Result<()> {
+    if is_there(world, folder)? {
+        // The exchange or rename that brought it here may not last yet, and then these are files in use.
+        world.sync_folder(parent(folder))?;
+    }
+    clear(world, folder)
 }
 
 /// Removes a folder and the files in it, if it is there. A folder inside it is not ours: an error.

@@ -13,8 +13,8 @@
 use growrun::base::world::Real;
 use growrun::check::{Request, check};
 use growrun::data::Place;
-use growrun::record::Recorder;
-use growrun::run::{self, Event, Options};
+use growrun::record::{Origin, Recorder};
+use growrun::run::{self, Autosave, Event, Options};
 use growrun::syntax;
 use growrun::tensor::{Compute, Simd};
 use std::collections::BTreeMap;
@@ -64,9 +64,11 @@ fn measure(layer: &str, threads: usize) -> Costs {
     let place = Place { world: &world, folder: Path::new("."), named: &named, seed: program.seed };
     let dataset = run::load_data(&program, &place).unwrap_or_else(|refusal| panic!("{refusal:?}"));
     let compute = Compute::new(threads, Simd::Auto, false).expect("`auto` is always there");
-    let options = Options { compute, interrupt: Default::default(), parameters_max: u64::MAX };
+    let options =
+        Options { compute, interrupt: Default::default(), parameters_max: u64::MAX, autosave: Autosave::Never };
     let folder = tempfile::tempdir().expect("a folder to record into");
-    let mut recorder = Recorder::create(&world, folder.path(), &program, &dataset, Vec::new()).expect("a record");
+    let mut recorder =
+        Recorder::create(&world, folder.path(), &program, &dataset, Origin::default()).expect("a record");
 
     let (mut steps, mut event_seconds) = (vec![Instant::now()], 0.0);
     run::execute(&program, &dataset, &options, &world, &mut |event: &Event| {

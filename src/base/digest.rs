@@ -31,6 +31,16 @@ impl Tensors {
         }
     }
 
+    /// Adds an array of whole numbers.
+    pub fn add_whole(&mut self, name: &str, values: &[u64]) {
+        self.0.update(&(name.len() as u64).to_le_bytes());
+        self.0.update(name.as_bytes());
+        self.0.update(&(values.len() as u64).to_le_bytes());
+        for value in values {
+            self.0.update(&value.to_le_bytes());
+        }
+    }
+
     pub fn finish(self) -> String {
         format!("blake3:{}", self.0.finalize().to_hex())
     }

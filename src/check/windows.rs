@@ -3,10 +3,12 @@
 
 use crate::grow::{Change, Plan};
 use crate::nn::Architecture;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything of a layer that a window can set, beside the learning rate.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Windows {
     frozen: Lent<bool>,
     dropouts: Lent<f64>,
@@ -66,13 +68,15 @@ impl Windows {
 /// A window lends a value to a layer and takes it back at its end. What holds is what was lent last by a window
 /// that is still open, else the layer's own value. An action outside of windows sets a layer for good: its value
 /// holds at once, and no window that is open undoes it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Lent<T> {
     /// By layer; only those to which something is lent.
     layers: BTreeMap<String, Loan<T>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Loan<T> {
     own: T,
     /// The number of the window's event and what it lends, the last one last.

@@ -203,7 +203,7 @@ fn event(growth: &Growth) -> Value {
     json!({
         "step": growth.step,
         "epoch": growth.epoch,
-        "action": verb(growth.action),
+        "action": verb(&growth.action),
         "target": growth.target,
         "method": growth.method,
         "promise": growth.promise.word(),

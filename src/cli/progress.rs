@@ -55,6 +55,12 @@ impl Progress {
                 let text = format!("step {}   loss {:.4}   lr {:.3e}", stepped.step, stepped.loss, stepped.lr);
                 self.line(&text);
             }
+            Event::RolledBack(back) => self.line(&format!(
+                "step {}   diverged: back to step {} with {}x the learning rate",
+                back.step,
+                back.back_to,
+                numbers::short(back.factor)
+            )),
             Event::Settled { .. } | Event::Checkpoint(_) => {}
             Event::Finished(..) => self.end(),
         }

@@ -9,12 +9,15 @@ use super::terminal::{note, say};
 use super::{Context, exit, machine};
 use crate::base::{Diagnostic, Refusal, Severity, Sources};
 use crate::check::{Limits, Program};
-use crate::record::Recorder;
-use crate::run::{self, Event, Failure, Finish, Options, Status};
+use crate::record::{Origin, Recorder};
+use crate::run::{self, Autosave, Event, Failure, Finish, Options, Status};
 use crate::tensor::{Compute, Simd};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+
+/// What a crash may cost of a run that its schedule never saves.
+const AUTOSAVE_SECONDS: f64 = 300.0;
 
 pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     let host = context.world.host();
@@ -55,12 +58,19 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         Ok(dataset) => dataset,
         Err(refusal) => return refused(context, &refusal, run.json),
     };
-    let mut recorder = match Recorder::create(context.world, &run.out, program, &dataset, command) {
+    let origin =
+        Origin { command, folder: session.folder.clone(), named: session.named.clone(), sandbox: String::new() };
+    let mut recorder = match Recorder::create(context.world, &run.out, program, &dataset, origin) {
         Ok(recorder) => recorder,
         Err(error) => return context.world_failed(&error, run.json),
     };
     let mut progress = Progress::new(context.terminal, run.quiet);
-    let options = Options { compute, interrupt, parameters_max: run.parameters_limit };
+    let options = Options {
+        compute,
+        interrupt,
+        parameters_max: run.parameters_limit,
+        autosave: Autosave::Seconds(AUTOSAVE_SECONDS),
+    };
     let finished = run::execute(program, &dataset, &options, context.world, &mut |event: &Event| {
         recorder.consume(event)?;
         progress.hear(event);

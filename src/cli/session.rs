@@ -15,6 +15,8 @@ pub struct Session {
     pub diagnostics: Vec<Diagnostic>,
     pub checked: Checked,
     pub named: BTreeMap<String, PathBuf>,
+    /// The schedule's own.
+    pub folder: PathBuf,
 }
 
 impl Session {
@@ -80,5 +82,5 @@ pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limit
     };
     let checked = check::check(schedule, &request);
     diagnostics.extend(checked.diagnostics.iter().cloned());
-    Ok(Session { diagnostics, checked, named })
+    Ok(Session { diagnostics, checked, named, folder })
 }

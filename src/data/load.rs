@@ -15,6 +15,18 @@ pub struct Raw {
     pub digest: String,
     /// Bytes read, or generated.
     pub bytes: u64,
+    /// The files that were read, in the order of the digest.
+    pub files: Vec<FileRead>,
+}
+
+/// A file of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileRead {
+    /// Its own name, without its folder.
+    pub name: String,
+    /// What `sha256sum` prints.
+    pub sha256: String,
+    pub bytes: u64,
 }
 
 /// What a data block asks for beside its source.
@@ -46,11 +58,13 @@ pub struct Dataset {
     pub digest: String,
     /// Bytes that the digest covers.
     pub bytes: u64,
+    /// The files that were read, in the order of the digest; none of data that is built in or generated.
+    pub files: Vec<FileRead>,
 }
 
 /// Reads a source and divides it. The sizes of the parts are those of [`part_sizes`].
 pub fn load(source: &dyn Source, args: &Args, place: &Place, options: &Options) -> Result<Dataset, Refusal> {
-    let Raw { header, examples, test, digest, bytes } = source.read(args, place)?;
+    let Raw { header, examples, test, digest, bytes, files } = source.read(args, place)?;
     assert_eq!(examples.len(), header.examples, "a source reads as many examples as its header says");
     assert_eq!(examples.features.len(), examples.labels.len(), "every example has a label");
     assert_eq!(test.as_ref().map(Part::len), header.test_examples, "a source reads the test part of its header");
@@ -74,7 +88,7 @@ pub fn load(source: &dyn Source, args: &Args, place: &Place, options: &Options) 
         Some(path) => format!("{} {path}", source.doc().word),
         None => source.doc().word.to_string(),
     };
-    Ok(Dataset { header, train, val, test, scaling, class_weights, name, digest, bytes })
+    Ok(Dataset { header, train, val, test, scaling, class_weights, name, digest, bytes, files })
 }
 
 /// n / (k · count) for each of k classes, as scikit-learn's `balanced`; 0 for a class without an example.

@@ -13,7 +13,7 @@ mod scaling;
 mod sources;
 mod split;
 
-pub use load::{Dataset, Options, Raw, load};
+pub use load::{Dataset, FileRead, Options, Raw, load};
 pub use part::{Features, Labels, Part, Scaling};
 pub use read::table;
 pub use sources::SOURCES;

@@ -172,6 +172,48 @@ impl Architecture {
         Architecture { axes, input, task, layers: Vec::new(), next_layer: 0 }
     }
 
+    /// Puts together what was written down: `layers` name axes by their place in `axes`, the first of which is the
+    /// input. Their ids and the areas that they work on are settled here. Refused when a layer does not read what the
+    /// one before it writes.
+    pub fn assemble(
+        axes: Vec<Axis>,
+        area: Option<(usize, usize)>,
+        task: Task,
+        mut layers: Vec<Layer>,
+    ) -> Result<Architecture, String> {
+        let mut stream = Feature { axis: AxisId(0), area };
+        let input = stream;
+        let mut next_layer = 0;
+        for layer in &mut layers {
+            let skip = stream;
+            layer.id = LayerId(next_layer);
+            next_layer += 1;
+            for inner in &mut layer.block {
+                inner.id = LayerId(next_layer);
+                next_layer += 1;
+                stream = follow(inner, stream, axes.len())?;
+            }
+            if layer.block.is_empty() {
+                stream = follow(layer, stream, axes.len())?;
+                continue;
+            }
+            let end = if layer.settings.project { stream } else { skip };
+            if layer.input.axis != skip.axis || layer.output.axis != stream.axis || end.axis != stream.axis {
+                return Err(format!("the block `{}` has no end that fits its skip", layer.name));
+            }
+            (layer.input, layer.output) = (skip, stream);
+        }
+        if layers.is_empty() {
+            return Err("it has no layer".into());
+        }
+        Ok(Architecture { axes, input, task, layers, next_layer })
+    }
+
+    /// Every feature axis there has been, also those that no layer uses any more.
+    pub fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
     pub fn axis(&self, id: AxisId) -> &Axis {
         &self.axes[id.0 as usize]
     }
@@ -282,6 +324,16 @@ impl Architecture {
     pub fn forward_flops(&self) -> u64 {
         self.all_layers().fold(0, |sum, layer| sum.saturating_add(layer.kind.forward_flops(layer, self)))
     }
+}
+
+/// What leaves a layer that reads `stream`; the axes that it names must be there.
+fn follow(layer: &mut Layer, stream: Feature, axes: usize) -> Result<Feature, String> {
+    if layer.input.axis != stream.axis || layer.output.axis.0 as usize >= axes {
+        return Err(format!("the layer `{}` does not read what is before it", layer.name));
+    }
+    layer.input = stream;
+    layer.output.area = None;
+    Ok(layer.output)
 }
 
 impl std::fmt::Display for Architecture {

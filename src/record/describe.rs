@@ -4,9 +4,9 @@ use super::schema;
 use crate::base::{Args, Value};
 use crate::check::program::{Base, Condition, Divergence, Event, LrShape, Program, Trigger};
 use crate::data::{Normalize, Share, Split};
-use crate::nn::architecture::Init;
-use crate::nn::{Architecture, Layer};
+use crate::nn::Task;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The arguments as the language writes them, with the defaults of those that were not given.
 pub fn arguments(args: &Args) -> BTreeMap<String, String> {
@@ -25,39 +25,25 @@ fn joined(values: &[Value]) -> String {
 pub fn base(program: &Program) -> Option<String> {
     program.base.as_ref().map(|base| match base {
         Base::Starter => "starter".into(),
-        Base::File(path) => path.display().to_string(),
+        Base::File(path) => source_name(&path.display().to_string(), program),
     })
 }
 
-/// Every layer of a running network.
-pub fn model(architecture: &Architecture) -> Vec<schema::Layer> {
-    let described = |layer: &Layer, inside: Option<&Layer>| schema::Layer {
-        name: layer.name.clone(),
-        kind: layer.kind.doc().word.into(),
-        inside: inside.map(|block| block.name.clone()),
-        width: architecture.width(layer.output.axis).exact(),
-        activation: layer.settings.activation.word().into(),
-        parametric: layer.settings.parametric,
-        norm: layer.settings.norm.map(|norm| norm.word().into()),
-        norm_epsilon: layer.settings.norm_epsilon,
-        project: layer.settings.project,
-        bias: layer.settings.bias,
-        dropout: layer.settings.dropout,
-        init: match layer.settings.initialiser() {
-            Init::He => "he",
-            Init::Glorot => "glorot",
-            Init::Orthogonal => "orthogonal",
-            Init::Zero => "zero",
-        }
-        .into(),
-        frozen: layer.frozen,
-    };
-    let mut all = Vec::new();
-    for layer in &architecture.layers {
-        all.push(described(layer, None));
-        all.extend(layer.block.iter().map(|inner| described(inner, Some(layer))));
+pub fn task(task: Task) -> &'static str {
+    match task {
+        Task::Classification => "classification",
+        Task::Regression => "regression",
     }
-    all
+}
+
+/// A schedule's file as the record calls it: beneath the folder of the first one where it lies there, else by its own
+/// name. Nobody learns from a record where its maker keeps his files.
+pub fn source_name(name: &str, program: &Program) -> String {
+    let first = program.sources.0.first().map_or("", |source| source.name.as_str());
+    let folder = Path::new(first).parent().unwrap_or(Path::new(""));
+    let path = Path::new(name);
+    let shown = path.strip_prefix(folder).ok().or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
+    shown.display().to_string()
 }
 
 pub fn resolved(program: &Program) -> schema::Resolved {
@@ -81,7 +67,7 @@ pub fn resolved(program: &Program) -> schema::Resolved {
         class_weights: if data.balanced_classes { "balanced" } else { "none" }.into(),
         steps: train.steps,
         steps_per_epoch: data.steps_per_epoch,
-        model: model(&program.architecture),
+        model: super::model::write(&program.architecture),
         optimizer: train.optimizer.word.into(),
         optimizer_arguments: arguments(&train.optimizer.args),
         lr: match train.lr {

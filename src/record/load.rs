@@ -1,12 +1,10 @@
 //! Reads a finished run back: what `predict` needs.
 
 use super::schema::{self, Record};
-use super::{recorder::broken, weights, yaml};
+use super::{model, recorder::broken, weights, yaml};
 use crate::base::{Refusal, World};
 use crate::data::Scaling;
-use crate::nn::architecture::{Init, Norm};
-use crate::nn::layers::{self, Description, LayerKind};
-use crate::nn::{Activation, Architecture, Network, Settings, Task};
+use crate::nn::{Architecture, Network};
 use crate::tensor::Compute;
 use ndarray::ArrayD;
 use std::path::Path;
@@ -47,13 +45,13 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
     let path = run.join("final.safetensors");
     let content = world.read(&path, WEIGHTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
     let mut tensors = weights::read(&content).map_err(|error| broken(&path, error))?;
-    let architecture = architecture(&record, &outcome.model).map_err(|what| broken(&run.join("run.yaml"), what))?;
+    let architecture = model::read(&outcome.model, &record.data).map_err(|what| broken(&run.join("run.yaml"), what))?;
     // Shapes are compared before a network of the declared size is made: a lying record allocates nothing.
     for shape in architecture.parameters() {
         let extents = shape.extents(&architecture);
-        match tensors.get(&shape.name) {
-            Some((found, _)) if *found == extents => {}
-            Some((found, _)) => {
+        match tensors.get(&shape.name).map(weights::Array::shape) {
+            Some(found) if found == extents => {}
+            Some(found) => {
                 return Err(broken(&path, format!("`{}` is {found:?}, the record says {extents:?}", shape.name)));
             }
             None => return Err(broken(&path, format!("`{}` is missing", shape.name))),
@@ -61,7 +59,8 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
     }
     let mut network = Network::new(&architecture, record.seed, compute);
     for parameter in network.parameters() {
-        let (shape, values) = tensors.remove(&parameter.name).expect("compared above");
+        let array = tensors.remove(&parameter.name).expect("compared above");
+        let (shape, values) = array.into_f32(&parameter.name).map_err(|error| broken(&path, error))?;
         parameter.value = ArrayD::from_shape_vec(shape, values).map_err(|error| broken(&path, error))?;
     }
     if let Some(name) = tensors.keys().next() {
@@ -79,80 +78,14 @@ fn scaling(world: &dyn World, run: &Path, inputs: usize) -> Result<Scaling, Refu
     let content = world.read(&path, WEIGHTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
     let mut tensors = weights::read(&content).map_err(|error| broken(&path, error))?;
     let mut take = |name: &str| match tensors.remove(name) {
-        Some((_, values)) if values.len() == inputs => Ok(values),
+        Some(array) if array.shape() == [inputs] => {
+            array.into_f32(name).map(|(_, values)| values).map_err(|error| broken(&path, error))
+        }
         _ => Err(broken(&path, format!("`{name}` does not hold {inputs} values"))),
     };
     Ok(Scaling { mean: take("mean")?, inverse: take("inverse")? })
 }
 
-fn architecture(record: &Record, model: &[schema::Layer]) -> Result<Architecture, String> {
-    let data = &record.data;
-    let task = match data.task.as_str() {
-        "classification" => Task::Classification,
-        "regression" => Task::Regression,
-        other => return Err(format!("no task is called `{other}`")),
-    };
-    let values = data.area.map_or(Some(1), |(rows, columns)| rows.checked_mul(columns));
-    let inputs = values.and_then(|values| values.checked_mul(data.inputs)).ok_or("its input is too large")?;
-    let mut architecture = Architecture::new(inputs, None, task);
-    let mut rest = model.iter().peekable();
-    while let Some(layer) = rest.next() {
-        let (kind, description) = described(layer)?;
-        if description.width.is_some() {
-            architecture.push(&layer.name, kind, description);
-            continue;
-        }
-        let mut end = architecture.output();
-        let mut block = Vec::new();
-        while let Some(inner) = rest.next_if(|inner| inner.inside.as_ref() == Some(&layer.name)) {
-            let (kind, description) = described(inner)?;
-            let made = architecture.make_layer(&inner.name, kind, description, end);
-            end = made.output;
-            block.push(made);
-        }
-        let width = |axis| architecture.width(axis);
-        if block.is_empty() || !layer.project && width(end.axis) != width(architecture.output().axis) {
-            return Err(format!("the block `{}` has no end that fits its skip", layer.name));
-        }
-        architecture.push_block(&layer.name, kind, description, block);
-    }
-    if architecture.layers.is_empty() {
-        return Err("it has no layer".into());
-    }
-    Ok(architecture)
-}
-
-/// One layer of a record; of a residual block, what it is without its layers.
-fn described(layer: &schema::Layer) -> Result<(&'static dyn LayerKind, Description), String> {
-    let unknown = |what: &str, word: &str| format!("layer `{}` has {what} `{word}`", layer.name);
-    let kind = layers::find(&layer.kind).filter(|kind| kind.runs()).ok_or_else(|| unknown("kind", &layer.kind))?;
-    let activation = Activation::find(&layer.activation).ok_or_else(|| unknown("activation", &layer.activation))?;
-    let init = match layer.init.as_str() {
-        "he" => Init::He,
-        "glorot" => Init::Glorot,
-        "orthogonal" => Init::Orthogonal,
-        "zero" => Init::Zero,
-        other => return Err(unknown("initialiser", other)),
-    };
-    let norm = match &layer.norm {
-        Some(word) => Some(Norm::find(word).ok_or_else(|| unknown("norm", word))?),
-        None => None,
-    };
-    let settings = Settings {
-        activation,
-        parametric: layer.parametric,
-        norm,
-        norm_epsilon: layer.norm_epsilon,
-        project: layer.project,
-        bias: layer.bias,
-        dropout: layer.dropout,
-        init: Some(init),
-        ..Settings::default()
-    };
-    let width = (layer.kind != "residual").then_some(layer.width);
-    Ok((kind, Description { width, area: None, settings }))
-}
-
-fn unreadable(error: &crate::base::Error) -> Refusal {
+pub(super) fn unreadable(error: &crate::base::Error) -> Refusal {
     Refusal::error(error.code, error.to_string(), error.help.clone())
 }

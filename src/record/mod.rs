@@ -1,10 +1,12 @@
 //! What a run leaves behind: `run.yaml`, `metrics.jsonl`, checkpoints, `final.safetensors`.
 
+pub mod checkpoint;
 mod describe;
 pub mod load;
+mod model;
 mod recorder;
 pub mod schema;
 pub mod weights;
 pub mod yaml;
 
-pub use recorder::{Recorder, slug};
+pub use recorder::{Origin, Recorder, slug};

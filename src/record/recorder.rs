@@ -1,24 +1,60 @@
 //! Writes a run directory from the stream of events.
 
+use super::checkpoint::{self, Label};
 use super::schema::{self, Record};
-use super::{describe, weights, yaml};
-use crate::base::world::{Appender, Error, Result, World};
+use super::{describe, model, weights, yaml};
+use crate::base::world::{Appender, Error, Lock, Result, World};
 use crate::base::{Refusal, digest};
 use crate::check::Program;
 use crate::data::{Dataset, Scaling};
-use crate::nn::architecture::Task;
-use crate::run::{Checkpoint, Evaluated, Event, Finish, Growth, Started, Status};
+use crate::run::{Checkpoint, Evaluated, Event, Finish, Growth, Reason, RolledBack, Started, Status};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// One run directory while it is being written.
+/// Growth events in run.yaml; the checkpoints have all of them.
+const EVENTS_MAX: usize = 1000;
+/// Checkpoints in run.yaml whose files are gone; beyond that every other one is forgotten.
+const GONE_MAX: usize = 128;
+/// Checkpoints that are kept of those that only time asked for.
+const AUTO_KEPT: usize = 2;
+
+/// One run directory while it is being written. No other process writes into it meanwhile.
 pub struct Recorder<'w> {
     world: &'w dyn World,
     folder: PathBuf,
     record: Record,
-    metrics: Option<Box<dyn Appender>>,
+    origin: Origin,
+    metrics: Option<Metrics>,
     scaling: Scaling,
-    /// Names of the step checkpoints that are kept, oldest first.
-    kept: Vec<String>,
+    _lock: Box<dyn Lock>,
+}
+
+/// Where a run comes from, for the record.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    pub command: Vec<String>,
+    /// The schedule's folder.
+    pub folder: PathBuf,
+    /// `--data NAME=PATH`
+    pub named: BTreeMap<String, PathBuf>,
+    /// What keeps the process from anything but this run.
+    pub sandbox: String,
+}
+
+/// metrics.jsonl while it grows.
+struct Metrics {
+    file: Box<dyn Appender>,
+    bytes: u64,
+    digest: blake3::Hasher,
+}
+
+impl Metrics {
+    fn append(&mut self, text: &[u8]) -> Result<()> {
+        self.file.append(text)?;
+        self.bytes += text.len() as u64;
+        self.digest.update(text);
+        Ok(())
+    }
 }
 
 impl<'w> Recorder<'w> {
@@ -28,17 +64,81 @@ impl<'w> Recorder<'w> {
         runs: &Path,
         program: &Program,
         dataset: &Dataset,
-        command: Vec<String>,
+        origin: Origin,
     ) -> Result<Recorder<'w>> {
         let folder = new_folder(world, &runs.join(slug(&program.name)))?;
+        let lock = world.lock(&folder.join(LOCK))?;
         Ok(Recorder {
             world,
             folder,
-            record: initial(program, dataset, command),
+            record: initial(program, dataset, &origin),
+            origin,
             metrics: None,
             scaling: dataset.scaling.clone(),
-            kept: Vec::new(),
+            _lock: lock,
         })
+    }
+
+    /// The same for a run that begins where another one stood.
+    pub fn branch(mut self, parent: schema::Parent) -> Recorder<'w> {
+        self.record.parent = Some(parent);
+        self
+    }
+
+    /// Goes on in a run directory that was locked and read. `entry`: the checkpoint that the run goes on from, with the
+    /// bytes of metrics.jsonl and the growth events that it has behind it; `None` where it begins again.
+    #[allow(clippy::too_many_arguments)]
+    pub fn reopen(
+        world: &'w dyn World,
+        folder: &Path,
+        lock: Box<dyn Lock>,
+        mut record: Record,
+        dataset: &Dataset,
+        origin: Origin,
+        entry: Option<(&schema::Checkpoint, &schema::Meta)>,
+    ) -> Result<Recorder<'w>> {
+        world.settle(folder)?;
+        let checkpoints = folder.join(CHECKPOINTS);
+        let there = match world.entry(&checkpoints)? {
+            Some(_) => {
+                world.settle(&checkpoints)?;
+                world.list(&checkpoints)?
+            }
+            None => Vec::new(),
+        };
+        let number = entry.map_or(0, |(entry, _)| entry.number);
+        record.checkpoints.retain(|known| known.number < number);
+        for known in &mut record.checkpoints {
+            known.kept = there.contains(&known.name);
+        }
+        // A crash may have come between the checkpoint and the record.
+        record.checkpoints.extend(entry.map(|(entry, _)| entry.clone()));
+        let events = entry.map_or(&[][..], |(_, meta)| &meta.events);
+        record.events = events.iter().take(EVENTS_MAX).cloned().collect();
+        record.events_left_out = events.len().saturating_sub(EVENTS_MAX) as u64;
+        record.rollbacks.truncate(entry.map_or(0, |(_, meta)| meta.progress.rollbacks as usize));
+        (record.status, record.reason, record.result) = ("running".into(), None, None);
+        record.resumed.push(schema::Resumed {
+            checkpoint: entry.map(|(entry, _)| entry.name.clone()),
+            step: entry.map_or(0, |(entry, _)| entry.step),
+            command: origin.command.clone(),
+            host: host(world, &origin),
+        });
+        // What was told behind the checkpoint will be told again.
+        let path = folder.join(METRICS);
+        let mut told = match world.entry(&path)? {
+            Some(_) => world.read(&path, u64::MAX)?,
+            None => Vec::new(),
+        };
+        told.truncate(entry.map_or(0, |(_, meta)| meta.metrics_bytes as usize));
+        // A power cut may have torn the last line.
+        told.truncate(told.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        world.write(&path, &told)?;
+        let mut digest = blake3::Hasher::new();
+        digest.update(&told);
+        let metrics = Metrics { file: world.appender(&path)?, bytes: told.len() as u64, digest };
+        let scaling = dataset.scaling.clone();
+        Ok(Recorder { world, folder: folder.into(), record, origin, metrics: Some(metrics), scaling, _lock: lock })
     }
 
     /// The run directory.
@@ -64,43 +164,56 @@ impl<'w> Recorder<'w> {
                 self.append(line)
             }
             Event::Grown(growth) => {
-                self.record.events.push(event_record(growth));
-                self.save_record()
+                self.grown(growth);
+                Ok(())
             }
             Event::Settled { index, growth } => {
-                self.record.events[*index] = event_record(growth);
+                if let Some(event) = self.record.events.get_mut(*index) {
+                    *event = checkpoint::event(growth);
+                }
                 Ok(())
             }
             Event::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
+            Event::RolledBack(back) => self.rolled_back(back),
             Event::Finished(finish, parameters) => {
+                let mut files = BTreeMap::new();
                 // Weights that diverged are no result.
                 if finish.weights.is_some() && !matches!(finish.status, Status::Diverged { .. }) {
                     let note = format!("{} · {}", self.record.schedule_digest, self.record.name);
-                    self.world.write(&self.folder.join("final.safetensors"), &weights::values(parameters, &note))?;
+                    let content = weights::values(parameters, &note);
+                    self.world.write(&self.folder.join(FINAL), &content)?;
+                    files.insert(FINAL.to_string(), digest::bytes(&content));
                 }
-                self.finished(finish)
+                self.finished(finish, files)
             }
             Event::Stepped(_) | Event::Noted { .. } => Ok(()),
         }
     }
 
     fn save_record(&self) -> Result<()> {
-        self.world.write(&self.folder.join("run.yaml"), yaml::write(&self.record).as_bytes())
+        let (text, _) = yaml::seal(&yaml::write(&self.record));
+        self.world.write(&self.folder.join(RECORD), text.as_bytes())
+    }
+
+    fn scaling(&self) -> Vec<u8> {
+        weights::scaling(&self.scaling.mean, &self.scaling.inverse, &self.record.data.digest)
     }
 
     fn started(&mut self, started: &Started) -> Result<()> {
-        let host = self.world.host();
-        self.record.host = schema::Host {
-            cpu: host.cpu,
-            os: host.os,
-            threads: started.threads,
-            simd: started.simd.into(),
-            started: self.world.epoch_seconds(),
+        let host = match self.record.resumed.last_mut() {
+            Some(resumed) => &mut resumed.host,
+            None => {
+                self.record.host = host(self.world, &self.origin);
+                &mut self.record.host
+            }
         };
+        (host.threads, host.simd) = (started.threads, started.simd.into());
         self.save_record()?;
-        let scaling = weights::scaling(&self.scaling.mean, &self.scaling.inverse, &self.record.data.digest);
-        self.world.write(&self.folder.join("scaling.safetensors"), &scaling)?;
-        self.metrics = Some(self.world.appender(&self.folder.join("metrics.jsonl"))?);
+        self.world.write(&self.folder.join(SCALING), &self.scaling())?;
+        if self.metrics.is_none() {
+            let file = self.world.appender(&self.folder.join(METRICS))?;
+            self.metrics = Some(Metrics { file, bytes: 0, digest: blake3::Hasher::new() });
+        }
         Ok(())
     }
 
@@ -121,6 +234,23 @@ impl<'w> Recorder<'w> {
         self.append(line)
     }
 
+    /// The checkpoint behind the growth writes the record.
+    fn grown(&mut self, growth: &Growth) {
+        if self.record.events.len() < EVENTS_MAX {
+            self.record.events.push(checkpoint::event(growth));
+        } else {
+            self.record.events_left_out += 1;
+        }
+    }
+
+    fn rolled_back(&mut self, back: &RolledBack) -> Result<()> {
+        self.record.events.truncate(back.growths);
+        self.record.events_left_out = back.growths.saturating_sub(EVENTS_MAX) as u64;
+        let rollback = schema::Rollback { step: back.step, back_to: back.back_to, factor: back.factor };
+        self.record.rollbacks.push(rollback);
+        self.save_record()
+    }
+
     /// One line of metrics.jsonl.
     fn append(&mut self, line: serde_json::Map<String, serde_json::Value>) -> Result<()> {
         let mut text = serde_json::Value::Object(line).to_string();
@@ -131,39 +261,76 @@ impl<'w> Recorder<'w> {
         }
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let name = slug(checkpoint.name);
-        let note = format!("{} · step {}", self.record.schedule_digest, checkpoint.step);
-        let values = weights::values(checkpoint.parameters, &note);
-        let meta = schema::Checkpoint {
-            name: name.clone(),
-            step: checkpoint.step,
-            digest: digest::bytes(&values),
-            parent: self.record.checkpoints.last().map(|last| last.digest.clone()),
+    fn checkpoint(&mut self, saved: &Checkpoint) -> Result<()> {
+        let name = name(saved);
+        // Resuming goes on behind these lines, so they must be there after a power cut.
+        let metrics_bytes = match &mut self.metrics {
+            Some(metrics) => {
+                metrics.file.sync()?;
+                metrics.bytes
+            }
+            None => 0,
         };
-        let files = [
-            ("meta.yaml", yaml::write(&meta).into_bytes()),
-            ("state.safetensors", weights::state(checkpoint.parameters, &note)),
-            ("weights.safetensors", values),
-        ];
-        let folder = self.folder.join("checkpoints");
+        let last = self.record.checkpoints.last();
+        let from = self.record.parent.as_ref().map(|parent| &parent.digest);
+        let label = Label {
+            name: name.clone(),
+            number: last.map_or(1, |last| last.number + 1),
+            schedule_digest: self.record.schedule_digest.clone(),
+            parent: last.map(|last| &last.digest).or(from).cloned(),
+            metrics_bytes,
+        };
+        let (files, entry) = checkpoint::write(saved, label);
+        let folder = self.folder.join(CHECKPOINTS);
         self.world.create_folder(&folder)?;
         self.world.write_folder(&folder.join(&name), &files)?;
-        self.record.checkpoints.retain(|known| known.name != name);
-        self.record.checkpoints.push(meta);
-        // Save first, then delete: a name that only counts steps makes room for the newest ones.
-        if name.starts_with("step-") {
-            self.kept.push(name);
-            while self.kept.len() > self.record.resolved.checkpoints_kept.max(1) {
-                let oldest = self.kept.remove(0);
-                self.world.remove_folder(&folder.join(&oldest))?;
-                self.record.checkpoints.retain(|known| known.name != oldest);
-            }
+        for known in self.record.checkpoints.iter_mut().filter(|known| known.name == name) {
+            known.kept = false;
         }
+        self.record.checkpoints.push(entry);
+        // Save first, then delete.
+        match saved.reason {
+            Reason::Rule => self.keep_newest(RULE, self.record.resolved.checkpoints_kept.max(1))?,
+            Reason::Auto => self.keep_newest(AUTO, AUTO_KEPT)?,
+            _ => {}
+        }
+        self.forget();
         self.save_record()
     }
 
-    fn finished(&mut self, finish: &Finish) -> Result<()> {
+    /// Of the checkpoints whose names begin so, only the newest ones stay.
+    fn keep_newest(&mut self, prefix: &str, count: usize) -> Result<()> {
+        let kept = |known: &schema::Checkpoint| known.kept && known.name.starts_with(prefix);
+        let mut surplus = self.record.checkpoints.iter().filter(|known| kept(known)).count().saturating_sub(count);
+        for known in self.record.checkpoints.iter_mut().filter(|known| kept(known)) {
+            if surplus == 0 {
+                break;
+            }
+            self.world.remove_folder(&self.folder.join(CHECKPOINTS).join(&known.name))?;
+            known.kept = false;
+            surplus -= 1;
+        }
+        Ok(())
+    }
+
+    /// Keeps the record of what is gone short: every other entry goes, so that what stays is spread over the run.
+    fn forget(&mut self) {
+        let gone = self.record.checkpoints.iter().filter(|known| !known.kept).count();
+        if gone > GONE_MAX {
+            let mut place = 0;
+            self.record.checkpoints.retain(|known| {
+                place += usize::from(!known.kept);
+                known.kept || place % 2 == 0
+            });
+        }
+    }
+
+    fn finished(&mut self, finish: &Finish, mut files: BTreeMap<String, String>) -> Result<()> {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.file.sync()?;
+            files.insert(METRICS.into(), format!("blake3:{}", metrics.digest.finalize().to_hex()));
+        }
+        files.insert(SCALING.into(), digest::bytes(&self.scaling()));
         self.record.status = finish.status.word().into();
         self.record.reason = match &finish.status {
             Status::Failed(why) => Some(format!("{}: {}", why.code, why.message)),
@@ -173,12 +340,12 @@ impl<'w> Recorder<'w> {
             Status::Interrupted { signal } => Some(format!("signal {signal}")),
             Status::Finished | Status::Stopped => None,
         };
-        self.record.events = finish.events.iter().map(event_record).collect();
+        self.record.events = finish.events.iter().take(EVENTS_MAX).map(checkpoint::event).collect();
         self.record.result = Some(schema::Outcome {
             step: finish.step,
             epoch: finish.epoch,
             parameters: finish.parameters,
-            model: describe::model(&finish.architecture),
+            model: model::write(&finish.architecture),
             weights: finish.weights.clone(),
             metrics: finish
                 .metrics
@@ -186,16 +353,61 @@ impl<'w> Recorder<'w> {
                 .map(|metric| schema::Metric {
                     name: metric.name.clone(),
                     value: finite(metric.value),
-                    hex: format!("0x{:016x}", metric.value.to_bits()),
+                    hex: hex(metric.value),
                     best: finite(metric.best),
+                    best_hex: hex(metric.best),
                     best_step: metric.best_step,
                 })
                 .collect(),
+            confusion: finish.confusion.clone(),
             flops: finish.flops,
             seconds: finish.seconds,
+            files,
         });
         self.save_record()
     }
+}
+
+/// The folder of a checkpoint.
+fn name(saved: &Checkpoint) -> String {
+    let step = saved.progress.step;
+    match saved.reason {
+        Reason::Start => "start".into(),
+        Reason::Rule => format!("{RULE}{step:06}"),
+        Reason::BeforeGrowth(number) => format!("growth-{number:04}-before"),
+        Reason::AfterGrowth(number) => format!("growth-{number:04}-after"),
+        Reason::Best => "best".into(),
+        Reason::Auto => format!("{AUTO}{step:06}"),
+        Reason::Interrupted => "interrupted".into(),
+        Reason::Failed => "failed".into(),
+        Reason::End => "end".into(),
+        Reason::Named(name) => {
+            let name = slug(name);
+            let is_ours = ["start", "best", "interrupted", "failed", "end"].contains(&name.as_str())
+                || [RULE, AUTO, "growth-", "broken-"].iter().any(|prefix| name.starts_with(prefix));
+            if is_ours { format!("saved-{name}") } else { name }
+        }
+    }
+}
+
+/// The machine that a session runs on.
+fn host(world: &dyn World, origin: &Origin) -> schema::Host {
+    let host = world.host();
+    let shown = |path: &Path| world.canonical(path).unwrap_or_else(|_| path.into()).display().to_string();
+    schema::Host {
+        cpu: host.cpu,
+        os: host.os,
+        threads: 0,
+        simd: String::new(),
+        sandbox: origin.sandbox.clone(),
+        started: world.epoch_seconds(),
+        folder: Some(shown(&origin.folder)),
+        data: origin.named.iter().map(|(name, path)| (name.clone(), shown(path))).collect(),
+    }
+}
+
+fn hex(value: f64) -> String {
+    format!("0x{:016x}", value.to_bits())
 }
 
 fn finite(value: f64) -> Option<f64> {
@@ -206,30 +418,7 @@ fn number(value: f64) -> serde_json::Value {
     serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, serde_json::Value::Number)
 }
 
-fn event_record(growth: &Growth) -> schema::Event {
-    schema::Event {
-        step: growth.step,
-        epoch: growth.epoch,
-        action: growth.action.into(),
-        target: growth.target.clone(),
-        method: growth.method.into(),
-        detail: growth.detail.clone(),
-        promise: growth.promise.word().into(),
-        rule: growth.rule.into(),
-        bound: growth.bound,
-        held: growth.held,
-        drift: growth.drift,
-        shock: growth.shock.map(|shock| shock.rise),
-        recovered_after_steps: growth.shock.and_then(|shock| shock.recovered_after),
-        grad_fresh: growth.gradient_fresh,
-        grad_old: growth.gradient_old,
-        parameters_before: growth.parameters_before,
-        parameters_after: growth.parameters_after,
-        weights: growth.weights.clone(),
-    }
-}
-
-fn initial(program: &Program, dataset: &Dataset, command: Vec<String>) -> Record {
+fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
     let mut hasher = String::new();
     let schedule: Vec<schema::File> = program
         .sources
@@ -237,7 +426,7 @@ fn initial(program: &Program, dataset: &Dataset, command: Vec<String>) -> Record
         .iter()
         .map(|source| {
             hasher.push_str(&digest::bytes(source.text.as_bytes()));
-            schema::File { name: source.name.clone(), text: source.text.clone() }
+            schema::File { name: describe::source_name(&source.name, program), text: source.text.clone() }
         })
         .collect();
     let header = &dataset.header;
@@ -253,7 +442,8 @@ fn initial(program: &Program, dataset: &Dataset, command: Vec<String>) -> Record
         status: "running".into(),
         reason: None,
         seed: program.seed,
-        command,
+        command: origin.command.clone(),
+        parent: None,
         schedule,
         schedule_digest: digest::bytes(hasher.as_bytes()),
         base: describe::base(program),
@@ -262,27 +452,45 @@ fn initial(program: &Program, dataset: &Dataset, command: Vec<String>) -> Record
             arguments: describe::arguments(&program.data.source.args),
             digest: dataset.digest.clone(),
             bytes: dataset.bytes,
+            files: dataset
+                .files
+                .iter()
+                .map(|file| schema::DataFile {
+                    name: file.name.clone(),
+                    sha256: file.sha256.clone(),
+                    bytes: file.bytes,
+                })
+                .collect(),
             train_examples: dataset.train.len(),
             val_examples: dataset.val.len(),
             test_examples: dataset.test.as_ref().map_or(0, |part| part.len()),
             inputs: header.inputs,
             outputs: header.outputs,
-            task: match header.task {
-                Task::Classification => "classification",
-                Task::Regression => "regression",
-            }
-            .into(),
+            task: describe::task(header.task).into(),
             class_names: header.class_names.clone(),
             area: header.area,
             target: program.data.source.args.given.get("target").map(|given| given.values[0].to_string()),
         },
         resolved: describe::resolved(program),
-        host: schema::Host { cpu: String::new(), os: String::new(), threads: 0, simd: String::new(), started: 0 },
+        host: schema::Host::default(),
+        resumed: Vec::new(),
         events: Vec::new(),
+        events_left_out: 0,
+        rollbacks: Vec::new(),
         checkpoints: Vec::new(),
         result: None,
     }
 }
+
+const RECORD: &str = "run.yaml";
+const LOCK: &str = "lock";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
+const FINAL: &str = "final.safetensors";
+const SCALING: &str = "scaling.safetensors";
+/// What the names of checkpoints begin with that come and go.
+const RULE: &str = "step-";
+const AUTO: &str = "auto-";
 
 /// `RUNS/NAME/0001` or the next number that nobody has taken.
 fn new_folder(world: &dyn World, parent: &Path) -> Result<PathBuf> {

@@ -1,10 +1,11 @@
-//! The types of `run.yaml`. Version 1; an unknown field is an error, so that a newer record is never half understood.
+//! The types of `run.yaml` and of a checkpoint's `meta.yaml`. An unknown field is an error, so that a newer record is
+//! never half understood.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Raised when a field is added or changes its meaning.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 /// Raised only when the same schedule gives other bits.
 pub const NUMERICS: u32 = 1;
 /// The random streams: generator, key derivation, distributions.
@@ -23,7 +24,10 @@ pub struct Record {
     /// Why it ended so, when it was neither finished nor stopped.
     pub reason: Option<String>,
     pub seed: u64,
+    /// The first command; those of `resume` are in `resumed`.
     pub command: Vec<String>,
+    /// The run that this one goes on from with another schedule or length.
+    pub parent: Option<Parent>,
     /// The schedule and what it includes, byte for byte.
     pub schedule: Vec<File>,
     /// Digest of the schedule's files in this order.
@@ -33,11 +37,54 @@ pub struct Record {
     pub data: Data,
     /// Every default written out.
     pub resolved: Resolved,
-    /// Where it ran; never changes a result.
+    /// Where it began; never changes a result.
     pub host: Host,
+    /// Each time that the run was taken up again after an interruption.
+    pub resumed: Vec<Resumed>,
+    /// Growth in order, the first thousand.
     pub events: Vec<Event>,
+    /// Growth events beyond those; each checkpoint has all up to it.
+    pub events_left_out: u64,
+    /// `on_divergence rollback`, each time that it happened.
+    pub rollbacks: Vec<Rollback>,
+    /// In the order in which they were made, those that have been deleted since too.
     pub checkpoints: Vec<Checkpoint>,
     pub result: Option<Outcome>,
+}
+
+/// Where a run with a changed schedule began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// Name and number of the run: `first-growth/0001`.
+    pub run: String,
+    pub schedule_digest: String,
+    /// The checkpoint it went on from.
+    pub checkpoint: String,
+    pub step: u64,
+    pub digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// The checkpoint it went on from; `None` when none was there, so that it began again.
+    pub checkpoint: Option<String>,
+    pub step: u64,
+    pub command: Vec<String>,
+    pub host: Host,
+}
+
+/// The loss, a gradient or a weight was not finite, and the run went back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// The step that diverged.
+    pub step: u64,
+    /// The step that training went on from.
+    pub back_to: u64,
+    /// By what the learning rate was multiplied.
+    pub factor: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,8 +109,11 @@ pub struct File {
 pub struct Data {
     pub source: String,
     pub arguments: BTreeMap<String, String>,
+    /// sha256 over all bytes, file behind file.
     pub digest: String,
     pub bytes: u64,
+    /// Each file that was read; none of data that is built in or generated.
+    pub files: Vec<DataFile>,
     pub train_examples: usize,
     pub val_examples: usize,
     pub test_examples: usize,
@@ -79,6 +129,16 @@ pub struct Data {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// The file's own name, without its folder.
+    pub name: String,
+    /// What `sha256sum` prints.
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resolved {
     pub lets: Vec<Setting>,
     pub batch: usize,
@@ -89,8 +149,8 @@ pub struct Resolved {
     pub class_weights: String,
     pub steps: u64,
     pub steps_per_epoch: u64,
-    /// The network before the first step.
-    pub model: Vec<Layer>,
+    /// The network before the first step; of a run with a parent, as its schedule describes it.
+    pub model: Model,
     pub optimizer: String,
     pub optimizer_arguments: BTreeMap<String, String>,
     pub lr: String,
@@ -121,12 +181,31 @@ pub struct PlannedEvent {
     pub actions: Vec<String>,
 }
 
+/// A network as symbols.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Every feature axis there has been; the first is the input. Layers name them by their place here, from 0.
+    pub axes: Vec<Axis>,
+    pub layers: Vec<Layer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Axis {
+    pub name: String,
+    pub width: usize,
+}
+
 /// One layer with every default written out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
     pub name: String,
     pub kind: String,
+    /// The axis that it reads and the one that it writes.
+    pub reads: u32,
+    pub writes: u32,
     /// The residual block that it stands in.
     pub inside: Option<String>,
     pub width: usize,
@@ -144,15 +223,21 @@ pub struct Layer {
     pub frozen: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
     pub cpu: String,
     pub os: String,
     pub threads: usize,
     pub simd: String,
+    /// What kept the process from anything but this run: see docs/sandbox.md.
+    pub sandbox: String,
     /// Seconds since 1970-01-01 UTC.
     pub started: u64,
+    /// Where the schedule lay; `resume` and `verify` look for the data beneath it.
+    pub folder: Option<String>,
+    /// `--data NAME=PATH`
+    pub data: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -176,17 +261,62 @@ pub struct Event {
     pub grad_old: Option<f64>,
     pub parameters_before: u64,
     pub parameters_after: u64,
+    /// The network afterwards: `64-256-32-10`.
+    pub shape: String,
     /// Digest of the weights right after.
     pub weights: String,
+    pub seconds: f64,
 }
 
+/// A checkpoint in the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
+    /// Its folder in `checkpoints/`.
     pub name: String,
+    /// Counts the checkpoints of a run from 1.
+    pub number: u64,
     pub step: u64,
+    /// Digest of `meta.yaml`, which holds those of the other files.
     pub digest: String,
+    /// The digest of the checkpoint before; the first of a run with a parent names that of the parent.
     pub parent: Option<String>,
+    /// Digest of the weights: equal weights on any machine have the same.
+    pub weights: String,
+    /// Of the optimiser's slots and the ages.
+    pub optimizer: String,
+    /// The first 16 digits of each tensor's own digest, to name the one that differs.
+    pub tensors: BTreeMap<String, String>,
+    /// Whether its files are still there.
+    pub kept: bool,
+}
+
+/// `meta.yaml`: what is in a checkpoint beside weights and optimiser state. Its last line holds the digest of
+/// everything above it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meta {
+    pub record: u32,
+    pub numerics: u32,
+    pub name: String,
+    pub number: u64,
+    pub step: u64,
+    /// The schedule that it belongs to.
+    pub schedule_digest: String,
+    pub parent: Option<String>,
+    /// Digests of the files beside this one, as bytes.
+    pub weights_file: String,
+    pub state_file: String,
+    /// As in the record.
+    pub weights: String,
+    pub optimizer: String,
+    /// Bytes of metrics.jsonl that had been written.
+    pub metrics_bytes: u64,
+    pub model: Model,
+    /// Where the run stands.
+    pub progress: crate::run::Progress,
+    /// Growth so far.
+    pub events: Vec<Event>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -195,12 +325,17 @@ pub struct Outcome {
     pub step: u64,
     pub epoch: f64,
     pub parameters: u64,
-    pub model: Vec<Layer>,
-    /// Digest of the final weights.
+    pub model: Model,
+    /// Digest of the final weights; `None` when they are not finite.
     pub weights: Option<String>,
     pub metrics: Vec<Metric>,
+    /// Rows are true classes, columns predicted ones, at the last evaluation.
+    pub confusion: Option<Vec<Vec<u64>>>,
     pub flops: u64,
+    /// Training and evaluation, all sessions together.
     pub seconds: f64,
+    /// Digests of the files of the run directory, as bytes.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A number for people and the same one for machines.
@@ -213,6 +348,7 @@ pub struct Metric {
     /// The bits of the f64: `0x3fef5c28f5c28f5c`.
     pub hex: String,
     pub best: Option<f64>,
+    pub best_hex: String,
     pub best_step: u64,
 }
 

@@ -1,5 +1,6 @@
 //! Tensors to safetensors and back, under PyTorch's names.
 
+use crate::base::digest::Tensors;
 use crate::nn::{Parameter, SlotKind};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
@@ -7,62 +8,174 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-/// A tensor that was read: its shape and its values in row-major order.
-pub type Tensor = (Vec<usize>, Vec<f32>);
+/// A tensor with its values in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    shape: Vec<usize>,
+    values: Values,
+}
 
-/// The values of all parameters. `note` becomes the file's one line of metadata.
+#[derive(Clone, Debug, PartialEq)]
+enum Values {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    U64(Vec<u64>),
+}
+
+impl Array {
+    pub fn f32(shape: Vec<usize>, values: Vec<f32>) -> Array {
+        Array { shape, values: Values::F32(values) }
+    }
+
+    pub fn f64(values: Vec<f64>) -> Array {
+        Array { shape: vec![values.len()], values: Values::F64(values) }
+    }
+
+    pub fn u64(values: Vec<u64>) -> Array {
+        Array { shape: vec![values.len()], values: Values::U64(values) }
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Shape and values. `name` is for the error.
+    pub fn into_f32(self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
+        match self.values {
+            Values::F32(values) => Ok((self.shape, values)),
+            other => Err(format!("`{name}` is {:?}, not F32", other.dtype())),
+        }
+    }
+
+    pub fn into_f64(self, name: &str) -> Result<Vec<f64>, String> {
+        match self.values {
+            Values::F64(values) => Ok(values),
+            other => Err(format!("`{name}` is {:?}, not F64", other.dtype())),
+        }
+    }
+
+    pub fn into_u64(self, name: &str) -> Result<Vec<u64>, String> {
+        match self.values {
+            Values::U64(values) => Ok(values),
+            other => Err(format!("`{name}` is {:?}, not U64", other.dtype())),
+        }
+    }
+}
+
+impl Values {
+    fn dtype(&self) -> Dtype {
+        match self {
+            Values::F32(_) => Dtype::F32,
+            Values::F64(_) => Dtype::F64,
+            Values::U64(_) => Dtype::U64,
+        }
+    }
+}
+
+/// The values of all parameters as a file. `note` becomes its one line of metadata.
 pub fn values(parameters: &[Parameter<f32>], note: &str) -> Vec<u8> {
-    let tensors =
-        parameters.iter().map(|p| f32_tensor(p.name.clone(), p.value.shape(), &row_major(&p.value))).collect();
-    serialize(tensors, note)
+    let tensors = parameters.iter().map(|p| {
+        let bytes = row_major(&p.value).iter().map(|value| value.to_le_bytes()).collect::<Vec<_>>().into_flattened();
+        (p.name.clone(), Dtype::F32, p.value.shape().to_vec(), bytes)
+    });
+    serialize(tensors.collect(), note)
+}
+
+pub fn slot_name(parameter: &str, kind: SlotKind) -> String {
+    let suffix = match kind {
+        SlotKind::FirstMoment => "first_moment",
+        SlotKind::SecondMoment => "second_moment",
+    };
+    format!("{parameter}.{suffix}")
+}
+
+pub fn updates_name(parameter: &str) -> String {
+    format!("{parameter}.updates")
+}
+
+pub fn births_name(parameter: &str, dimension: usize) -> String {
+    format!("{parameter}.births.{dimension}")
 }
 
 /// What the optimiser needs to go on: slots, counts of updates, births.
-pub fn state(parameters: &[Parameter<f32>], note: &str) -> Vec<u8> {
-    let mut tensors = Vec::new();
+pub fn state(parameters: &[Parameter<f32>]) -> BTreeMap<String, Array> {
+    let mut tensors = BTreeMap::new();
     for parameter in parameters {
         for slot in &parameter.slots {
-            let suffix = match slot.kind {
-                SlotKind::FirstMoment => "first_moment",
-                SlotKind::SecondMoment => "second_moment",
-            };
-            let name = format!("{}.{suffix}", parameter.name);
-            tensors.push(f32_tensor(name, slot.value.shape(), &row_major(&slot.value)));
+            let array = Array::f32(slot.value.shape().to_vec(), row_major(&slot.value).into_owned());
+            tensors.insert(slot_name(&parameter.name, slot.kind), array);
         }
-        tensors.push(u64_tensor(format!("{}.updates", parameter.name), &[parameter.updates]));
+        tensors.insert(updates_name(&parameter.name), Array::u64(vec![parameter.updates]));
         for (dimension, births) in parameter.births.iter().enumerate() {
-            tensors.push(u64_tensor(format!("{}.births.{dimension}", parameter.name), births));
+            tensors.insert(births_name(&parameter.name, dimension), Array::u64(births.clone()));
         }
     }
-    serialize(tensors, note)
+    tensors
 }
 
-/// The mean and the inverse deviation by which inputs were scaled.
+/// The mean and the inverse deviation by which inputs were scaled, as a file.
 pub fn scaling(mean: &[f32], inverse: &[f32], note: &str) -> Vec<u8> {
-    let tensor = |name: &str, values: &[f32]| f32_tensor(name.into(), &[values.len()], values);
-    serialize(vec![tensor("mean", mean), tensor("inverse", inverse)], note)
+    let tensor = |name: &str, values: &[f32]| (name.to_string(), Array::f32(vec![values.len()], values.to_vec()));
+    write(&BTreeMap::from([tensor("mean", mean), tensor("inverse", inverse)]), note)
 }
 
-/// All f32 tensors of a file by name.
-pub fn read(content: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
+/// Named tensors as a file.
+pub fn write(tensors: &BTreeMap<String, Array>, note: &str) -> Vec<u8> {
+    let raw = |(name, array): (&String, &Array)| {
+        let bytes = match &array.values {
+            Values::F32(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
+            Values::F64(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
+            Values::U64(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
+        };
+        (name.clone(), array.values.dtype(), array.shape.clone(), bytes)
+    };
+    serialize(tensors.iter().map(raw).collect(), note)
+}
+
+/// All tensors of a file by name.
+pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array>, String> {
     let file = SafeTensors::deserialize(content).map_err(|error| format!("it is not a safetensors file: {error}"))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("`{name}` is {:?}, not f32", view.dtype()));
-        }
-        let numbers =
-            view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four"))).collect();
-        tensors.insert(name.to_string(), (view.shape().to_vec(), numbers));
+        let data = view.data();
+        let values = match view.dtype() {
+            Dtype::F32 => Values::F32(numbers(data, f32::from_le_bytes)),
+            Dtype::F64 => Values::F64(numbers(data, f64::from_le_bytes)),
+            Dtype::U64 => Values::U64(numbers(data, u64::from_le_bytes)),
+            other => return Err(format!("`{name}` is {other:?}; F32, F64 and U64 are read here")),
+        };
+        tensors.insert(name.to_string(), Array { shape: view.shape().to_vec(), values });
     }
     Ok(tensors)
 }
 
-struct Raw {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+fn numbers<T, const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    data.chunks_exact(N).map(|bytes| read(bytes.try_into().expect("chunks of that many"))).collect()
+}
+
+/// The first 16 digits of each parameter's digest: enough to name the one that differs.
+pub fn tensor_digests(parameters: &[Parameter<f32>]) -> BTreeMap<String, String> {
+    let one = |parameter: &Parameter<f32>| {
+        let mut digest = Tensors::default();
+        digest.add(&parameter.name, parameter.value.shape(), &row_major(&parameter.value));
+        (parameter.name.clone(), digest.finish()["blake3:".len()..][..16].to_string())
+    };
+    parameters.iter().map(one).collect()
+}
+
+/// Digest of all slots and ages.
+pub fn optimizer_digest(parameters: &[Parameter<f32>]) -> String {
+    let mut digest = Tensors::default();
+    for parameter in parameters {
+        for slot in &parameter.slots {
+            digest.add(&slot_name(&parameter.name, slot.kind), slot.value.shape(), &row_major(&slot.value));
+        }
+        digest.add_whole(&updates_name(&parameter.name), &[parameter.updates]);
+        for (dimension, births) in parameter.births.iter().enumerate() {
+            digest.add_whole(&births_name(&parameter.name, dimension), births);
+        }
+    }
+    digest.finish()
 }
 
 fn row_major(array: &ArrayD<f32>) -> Cow<'_, [f32]> {
@@ -72,22 +185,13 @@ fn row_major(array: &ArrayD<f32>) -> Cow<'_, [f32]> {
     }
 }
 
-fn f32_tensor(name: String, shape: &[usize], values: &[f32]) -> Raw {
-    let bytes = values.iter().map(|value| value.to_le_bytes()).collect::<Vec<_>>().into_flattened();
-    Raw { name, dtype: Dtype::F32, shape: shape.to_vec(), bytes }
-}
-
-fn u64_tensor(name: String, values: &[u64]) -> Raw {
-    let bytes = values.iter().map(|value| value.to_le_bytes()).collect::<Vec<_>>().into_flattened();
-    Raw { name, dtype: Dtype::U64, shape: vec![values.len()], bytes }
-}
-
-fn serialize(tensors: Vec<Raw>, note: &str) -> Vec<u8> {
+/// Name, type, shape and little-endian bytes of each tensor to a file.
+fn serialize(tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>, note: &str) -> Vec<u8> {
     let views: Vec<(&str, TensorView)> = tensors
         .iter()
-        .map(|raw| {
-            let view = TensorView::new(raw.dtype, raw.shape.clone(), &raw.bytes);
-            (raw.name.as_str(), view.expect("bytes and shape come from one array"))
+        .map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes);
+            (name.as_str(), view.expect("bytes and shape come from one array"))
         })
         .collect();
     // One entry only: a hash map's order must not reach the file.

@@ -37,6 +37,24 @@ pub fn write<T: Serialize>(value: &T) -> String {
     out
 }
 
+/// What stands before the digest in the last line of a sealed text. A comment, so that every reader of YAML passes
+/// over it.
+const SEAL: &str = "# digest of all above: ";
+
+/// A text with its digest in a last line, and the digest.
+pub fn seal(text: &str) -> (String, String) {
+    let digest = crate::base::digest::bytes(text.as_bytes());
+    (format!("{text}{SEAL}{digest}\n"), digest)
+}
+
+/// The digest in the last line of a text, if it is that of the text above it; else what is wrong.
+pub fn sealed(text: &str) -> Result<String, &'static str> {
+    let at = text.rfind(SEAL).ok_or("its last line, the digest, is missing")?;
+    let digest = crate::base::digest::bytes(&text.as_bytes()[..at]);
+    let intact = text[at + SEAL.len()..].strip_suffix('\n') == Some(digest.as_str());
+    if intact { Ok(digest) } else { Err("it is not as it was written: its digest differs") }
+}
+
 /// Reads a record. The error is serde_yaml's sentence with line and column.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_yaml::from_str(text).map_err(|error| error.to_string())

@@ -2,35 +2,73 @@
 
 use super::event::*;
 use super::execute::{Failure, Flow, Run, batch_rows};
+use super::progress::Begun;
 use crate::check::program::{Action, ActionKind, Trigger};
 
 /// What `assert preserved` accepts when no `tol` is written.
 const TOLERANCE: f64 = 1e-5;
 
 impl Run<'_> {
-    pub(super) fn fire(&mut self, number: usize) -> Result<Flow, Failure> {
+    /// The next action of the event that is first in the queue.
+    pub(super) fn fire(&mut self) -> Result<Flow, Failure> {
+        let number = self.progress.cursor.queue[0];
         let event = &self.program.events[number];
-        // What `assert preserved` compares with is the network as the block found it.
-        let asserts = event.actions.iter().any(|action| matches!(action.kind, ActionKind::AssertPreserved { .. }));
-        let found = asserts.then(|| self.probe_output());
-        let first_growth = self.growths.len();
-        let is_during = matches!(event.trigger, Trigger::During { .. });
-        for action in &event.actions {
-            if let Some(status) = self.interrupted() {
-                return Ok(Flow::End(status));
-            }
-            let flow = match &action.kind {
-                ActionKind::AssertPreserved { tolerance } => {
-                    let found = found.as_ref().expect("measured because the block asserts");
-                    self.assert_preserved(action, *tolerance, found, first_growth)?
+        let begun = match self.progress.cursor.begun {
+            Some(begun) => begun,
+            None => {
+                if !self.is_due(number) {
+                    self.event_is_over();
+                    return Ok(Flow::Continue);
                 }
-                _ => self.act(action, is_during.then_some(number))?,
-            };
-            if let Flow::End(status) = flow {
-                return Ok(Flow::End(status));
+                // What `assert preserved` compares with is the network as the block found it.
+                let asserts =
+                    event.actions.iter().any(|action| matches!(action.kind, ActionKind::AssertPreserved { .. }));
+                self.probe = asserts.then(|| self.probe_output());
+                Begun { action: 0, growths: self.growths.len() }
             }
+        };
+        self.progress.cursor.begun = Some(begun);
+        let Some(action) = event.actions.get(begun.action) else {
+            self.event_is_over();
+            return Ok(Flow::Continue);
+        };
+        let is_during = matches!(event.trigger, Trigger::During { .. });
+        let known = self.growths.len();
+        let flow = match &action.kind {
+            ActionKind::AssertPreserved { tolerance } => self.assert_preserved(action, *tolerance, begun.growths)?,
+            _ => self.act(action, is_during.then_some(number))?,
+        };
+        match flow {
+            Flow::End(Status::Stopped) => {
+                self.event_is_over();
+                // Behind the last step the run is over anyway.
+                if !matches!(event.trigger, Trigger::At { end: true, .. }) {
+                    self.stop();
+                }
+                return Ok(Flow::Continue);
+            }
+            Flow::End(status) => return Ok(Flow::End(status)),
+            // A signal came.
+            Flow::Again => return Ok(Flow::Continue),
+            Flow::Continue => {}
         }
-        Ok(Flow::Continue)
+        // What is saved from here on has the action behind it.
+        self.progress.cursor.begun = Some(Begun { action: begun.action + 1, ..begun });
+        if begun.action + 1 == event.actions.len() {
+            self.event_is_over();
+        }
+        if let ActionKind::Save { name } = &action.kind {
+            let flow = self.save(Reason::Named(name))?;
+            self.note(action.text.clone(), action.args.span)?;
+            return Ok(flow);
+        }
+        if self.growths.len() > known { self.save(Reason::AfterGrowth(self.growths.len())) } else { Ok(Flow::Continue) }
+    }
+
+    fn event_is_over(&mut self) {
+        self.progress.cursor.queue.pop_front();
+        self.progress.cursor.begun = None;
+        self.probe = None;
     }
 
     /// `window`: the number of the `during` whose end undoes the action.
@@ -39,8 +77,8 @@ impl Run<'_> {
             ActionKind::Grow(operator) => return self.grow(*operator, action, window),
             ActionKind::SetLrTo(rate) => {
                 let is_set = match window {
-                    Some(number) => self.rate.lend_to(number, *rate, self.step),
-                    None => self.rate.set_to(*rate, self.step),
+                    Some(number) => self.rate.lend_to(number, *rate, self.progress.step),
+                    None => self.rate.set_to(*rate, self.progress.step),
                 };
                 if !is_set {
                     return Ok(self.fail(
@@ -50,14 +88,20 @@ impl Run<'_> {
                         "set the rate earlier, or use an lr shape that does not end at 0".into(),
                     ));
                 }
-                self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
+                self.note(
+                    format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.progress.step)),
+                    action.args.span,
+                )?;
             }
             ActionKind::SetLrBy(by) => {
                 match window {
                     Some(number) => self.rate.lend(number, *by),
                     None => self.rate.scale(*by),
                 }
-                self.note(format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.step)), action.args.span)?;
+                self.note(
+                    format!("{}: the rate is {:.3e}", action.text, self.rate.at(self.progress.step)),
+                    action.args.span,
+                )?;
             }
             ActionKind::SetDropout { layer, to } => {
                 if self.architecture.layer(layer).is_none() {
@@ -68,20 +112,22 @@ impl Run<'_> {
                         format!("the layers are {}", self.architecture.names().join(", ")),
                     ));
                 }
-                self.windows.note_dropout(layer, *to, window, &self.architecture);
+                self.progress.windows.note_dropout(layer, *to, window, &self.architecture);
                 if let Some(found) = self.architecture.layer_mut(layer) {
                     found.settings.dropout = *to;
                 }
                 self.replan();
                 self.note(action.text.clone(), action.args.span)?;
             }
-            ActionKind::Save { name } => {
-                self.checkpoint(name)?;
-                self.note(action.text.clone(), action.args.span)?;
+            // Once it is behind the run.
+            ActionKind::Save { .. } => {}
+            ActionKind::Evaluate { part } => {
+                if !self.evaluate_part(part)? {
+                    return Ok(Flow::Again);
+                }
             }
-            ActionKind::Evaluate { part } => self.evaluate_part(part)?,
             ActionKind::Assert(conditions) => {
-                if !self.history.holds(conditions, self.step, 0) {
+                if !self.history.holds(conditions, self.progress.step, 0) {
                     let seen: Vec<String> = conditions
                         .iter()
                         .filter_map(|condition| match &condition.clause {
@@ -114,7 +160,7 @@ impl Run<'_> {
     /// A `during` is over: what it set holds no longer.
     pub(super) fn leave(&mut self, number: usize) {
         self.rate.take_back(number);
-        if self.windows.leave(number, [&mut self.architecture]) {
+        if self.progress.windows.leave(number, [&mut self.architecture]) {
             self.replan();
         }
     }
@@ -129,11 +175,11 @@ impl Run<'_> {
         &mut self,
         action: &Action,
         tolerance: Option<f64>,
-        found: &[f32],
         first_growth: usize,
     ) -> Result<Flow, Failure> {
         let tolerance = tolerance.unwrap_or(TOLERANCE);
         let now = self.probe_output();
+        let found = self.probe.as_deref().expect("measured because the block asserts");
         let drift = found.iter().zip(&now).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
         let broken = self.growths[first_growth..].iter().any(|growth| !growth.held);
         // A NaN is no preserved function either, hence not `drift > tolerance`.

@@ -1,5 +1,6 @@
 //! Which events are due at a boundary between two steps.
 
+use super::progress::{Phase, Progress};
 use crate::check::program::{Event, Trigger};
 use std::collections::BTreeMap;
 
@@ -69,10 +70,36 @@ impl Agenda {
         due
     }
 
-    /// A `stop` came before these were reached; those of `at end` still fire.
-    pub fn put_back_at_end(&mut self, unreached: &[usize], events: &[Event]) {
-        let at_end = |number: &usize| matches!(events[*number].trigger, Trigger::At { end: true, .. });
-        self.at_end.extend(unreached.iter().copied().filter(at_end));
+    /// Those of `at end` that no boundary has taken.
+    pub fn take_at_end(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.at_end)
+    }
+
+    /// Forgets what a run that stands at `progress` has behind it. `total`: its planned steps.
+    pub fn skip_to(&mut self, progress: &Progress, total: u64, events: &[Event]) {
+        let (step, phase) = (progress.step, progress.cursor.phase);
+        let after = |taken: bool| step + u64::from(taken);
+        self.leaving = self.leaving.split_off(&after(phase > Phase::Leave));
+        self.entering = self.entering.split_off(&after(phase >= Phase::Enter));
+        let due = after(phase >= Phase::Fire);
+        let behind = std::mem::take(&mut self.upcoming);
+        for (at, numbers) in behind {
+            for number in numbers {
+                let next = match events[number].trigger {
+                    Trigger::Every { interval, until, .. } => {
+                        let missed = due.saturating_sub(at).div_ceil(interval);
+                        missed.checked_mul(interval).and_then(|by| at.checked_add(by)).filter(|next| *next <= until)
+                    }
+                    _ => Some(at).filter(|at| *at >= due && !progress.done.contains(&number)),
+                };
+                if let Some(next) = next {
+                    self.upcoming.entry(next).or_default().push(number);
+                }
+            }
+        }
+        if phase >= Phase::CloseEvaluate || (phase >= Phase::Fire && step >= total) {
+            self.at_end.clear();
+        }
     }
 
     /// The first event with a known time after `step`.

@@ -1,9 +1,12 @@
 //! What a run tells its consumers, in order: once [`Started`], then steps, evaluations, growth and
 //! notes, and at its end one [`Finish`].
 
+use super::history::History;
+use super::progress::Progress;
 use crate::base::Span;
 use crate::grow::Promise;
 use crate::nn::{Architecture, Parameter};
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened. Borrowed: a consumer copies what it keeps.
 pub enum Event<'a> {
@@ -28,8 +31,10 @@ pub enum Event<'a> {
         text: String,
         span: Span,
     },
-    /// `save`, `checkpoint`, `keep best`, a signal: everything that is needed to go on.
+    /// Everything that is needed to go on from here.
     Checkpoint(Checkpoint<'a>),
+    /// `on_divergence rollback`
+    RolledBack(RolledBack),
     Finished(&'a Finish, &'a [Parameter<f32>]),
 }
 
@@ -53,6 +58,8 @@ pub struct Started {
     pub steps_per_epoch: u64,
     /// Said first when the schedule is a fragment.
     pub base: Option<String>,
+    /// Steps that an earlier session has completed.
+    pub step: u64,
 }
 
 /// Examples in each part.
@@ -94,13 +101,13 @@ pub struct Growth {
     pub step: u64,
     pub epoch: f64,
     /// `widen`
-    pub action: &'static str,
+    pub action: String,
     pub target: String,
-    pub method: &'static str,
+    pub method: String,
     /// `h2 32 → 256`
     pub detail: String,
     pub promise: Promise,
-    pub rule: &'static str,
+    pub rule: String,
     /// The largest deviation that a `bounded` promise allows; `None` for the other kinds.
     pub bound: Option<f64>,
     pub held: bool,
@@ -132,13 +139,58 @@ pub struct Shock {
     pub recovered_after: Option<u64>,
 }
 
+/// Where a run stands, to be kept: see [`super::Saved`].
 pub struct Checkpoint<'a> {
-    pub step: u64,
-    pub epoch: f64,
-    /// `save "name"`, or `best`, `interrupted`, `step`.
-    pub name: &'a str,
+    pub reason: Reason<'a>,
+    pub progress: &'a Progress,
+    pub history: &'a History,
+    pub growths: &'a [Growth],
+    pub probe: Option<&'a [f32]>,
     pub architecture: &'a Architecture,
     pub parameters: &'a [Parameter<f32>],
+}
+
+/// Why a checkpoint is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason<'a> {
+    /// Before the first step.
+    Start,
+    /// `checkpoint every`
+    Rule,
+    /// Before and after the growth event of this number, from 1.
+    BeforeGrowth(usize),
+    AfterGrowth(usize),
+    /// `keep best`
+    Best,
+    /// `save "name"`
+    Named(&'a str),
+    /// Time has passed.
+    Auto,
+    /// A signal.
+    Interrupted,
+    /// An assertion or a promise was broken.
+    Failed,
+    /// The run is over.
+    End,
+}
+
+impl Reason<'_> {
+    /// Whether the schedule alone decides that it is made, so that a repeated run makes it too.
+    pub fn is_by_schedule(self) -> bool {
+        !matches!(self, Reason::Auto | Reason::Interrupted)
+    }
+}
+
+/// A run that diverged went back to a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RolledBack {
+    /// The step that diverged.
+    pub step: u64,
+    pub back_to: u64,
+    /// By what the rate was multiplied.
+    pub factor: f64,
+    /// Growth events that are left.
+    pub growths: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -180,7 +232,8 @@ pub struct Assertion {
 }
 
 /// A metric at its last evaluation and at its best.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MetricValue {
     pub name: String,
     pub value: f64,

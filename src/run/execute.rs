@@ -1,33 +1,47 @@
 //! Runs a program on its data: trains, evaluates, fires events, and tells every consumer.
 
 use super::agenda::Agenda;
-use super::conditions::History;
 use super::event::*;
-use super::growth;
+use super::history::History;
+use super::progress::{Fired, Phase, Progress, Resumption, Saved};
 use super::rate::Rate;
-use super::shock::Losses;
 use super::training::BatchLabels;
-use crate::base::Refusal;
+use super::{growth, restore};
 use crate::base::world::{Error, World};
-use crate::check::program::{Program, Trigger};
-use crate::check::windows::Windows;
+use crate::base::{Clause, Refusal, Span};
+use crate::check::program::{Divergence, Program, Trigger};
 use crate::data::{Dataset, Part};
 use crate::nn::{Architecture, Network};
 use crate::optim::Optimizer;
 use crate::tensor::Compute;
 use crate::train::{Loss, MetricKind, Trainer};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// What is not part of the result: how fast it is computed, and how it may be ended.
+/// What is not part of the result: how fast it is computed, when it is saved, and how it may be ended.
 pub struct Options {
     pub compute: Compute,
     /// The number of a signal that asks the run to end; 0 while there is none.
     pub interrupt: Arc<AtomicI32>,
     /// Growth beyond this many learned numbers fails the run before anything is allocated.
     pub parameters_max: u64,
+    /// Checkpoints that the schedule does not ask for.
+    pub autosave: Autosave,
 }
+
+/// When a run is saved beside what its schedule says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Autosave {
+    Never,
+    /// When so many seconds have passed since the last checkpoint; more rarely where saving takes long.
+    Seconds(f64),
+    /// After these numbers of steps, for a run that repeats another one.
+    Steps(BTreeSet<u64>),
+}
+
+/// Saving takes at most this share of the time, but for what the schedule asks for.
+const AUTOSAVE_SHARE: f64 = 0.02;
 
 /// Why a run could not begin or could not be recorded. What happens to a run that has begun is a [`Status`].
 #[derive(Debug)]
@@ -62,17 +76,30 @@ pub fn execute(
     Run::new(program, dataset, options, world, consumer)?.complete()
 }
 
-/// How often a `when` has fired and since when its plateaus count.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Fired {
-    pub(super) times: u64,
-    pub(super) last: Option<u64>,
-    pub(super) since: u64,
+/// Goes on from where another session of the same program stood. Refused when what was saved does not fit it.
+pub fn proceed(
+    program: &Program,
+    dataset: &Dataset,
+    options: &Options,
+    world: &dyn World,
+    resumption: Resumption,
+    consumer: &mut Consumer,
+) -> Result<Finish, Failure> {
+    let mut run = Run::new(program, dataset, options, world, consumer)?;
+    let Resumption { saved, good } = resumption;
+    run.saved_at = good.as_ref().map(|good| (good.progress.step, good.growths.len()));
+    run.take_over(saved)?;
+    if matches!(program.train.on_divergence, Divergence::Rollback { .. }) {
+        run.last_good = good.map(Box::new);
+    }
+    run.complete()
 }
 
 /// Why the loop ends; the status is what the run is remembered by.
 pub(super) enum Flow {
     Continue,
+    /// The action was broken off and has changed nothing.
+    Again,
     End(Status),
 }
 
@@ -93,27 +120,22 @@ pub(super) struct Run<'r> {
     pub(super) rate: Rate,
     pub(super) history: History,
     pub(super) agenda: Agenda,
-    pub(super) fired: Vec<Fired>,
-    pub(super) windows: Windows,
-    pub(super) stop_since: u64,
-    pub(super) losses: Losses,
     pub(super) growths: Vec<Growth>,
-    /// Growth events whose gradients the next step shows.
-    pub(super) unmeasured: Vec<usize>,
-    /// What they made.
-    pub(super) fresh: growth::Fresh,
-    /// Sum of the batch losses since the last evaluation, and of their weights.
-    pub(super) since_evaluation: (f64, f64),
+    /// Where the run stands.
+    pub(super) progress: Progress,
+    /// What the network answered when the event that is going on began.
+    pub(super) probe: Option<Vec<f32>>,
+    /// What `on_divergence rollback` goes back to.
+    pub(super) last_good: Option<Box<Saved>>,
+    /// Steps and growth events at the last checkpoint.
+    pub(super) saved_at: Option<(u64, usize)>,
+    /// When the last checkpoint was made, and how long that took.
+    pub(super) saved: (f64, f64),
     pub(super) order: Vec<u32>,
     pub(super) labels: BatchLabels,
-    pub(super) best: BTreeMap<String, MetricValue>,
-    pub(super) names: Vec<String>,
-    pub(super) confusion: Option<Vec<Vec<u64>>>,
-    pub(super) evaluated_at: Option<u64>,
-    pub(super) step: u64,
-    pub(super) flops: u64,
     /// Of one example through the architecture of now; counting it makes names, which no step should.
     pub(super) forward_flops: u64,
+    /// When this session began, earlier by what others have taken.
     pub(super) began: f64,
 }
 
@@ -136,10 +158,10 @@ impl<'r> Run<'r> {
         network.replan(&architecture, batch_rows(program));
         optimizer.prepare(&mut network);
         let metrics = train.metrics.iter().filter_map(|word| crate::train::metrics::find(word)).collect();
+        let began = world.seconds();
         Ok(Run {
             rate: Rate::new(train.base_lr, train.lr, train.warmup_steps, train.steps),
             agenda: Agenda::new(&program.events),
-            fired: vec![Fired::default(); program.events.len()],
             measures_training_part: growth::mentions_training_metric(program),
             program,
             dataset,
@@ -153,40 +175,47 @@ impl<'r> Run<'r> {
             loss,
             metrics,
             history: History::default(),
-            windows: Windows::default(),
-            stop_since: 0,
-            losses: Losses::default(),
             growths: Vec::new(),
-            unmeasured: Vec::new(),
-            fresh: growth::Fresh::default(),
-            since_evaluation: (0.0, 0.0),
+            progress: Progress::default(),
+            probe: None,
+            last_good: None,
+            saved_at: None,
+            saved: (began, 0.0),
             order: Vec::new(),
             labels: BatchLabels::default(),
-            best: BTreeMap::new(),
-            names: Vec::new(),
-            confusion: None,
-            evaluated_at: None,
-            step: 0,
-            flops: 0,
             forward_flops: program.architecture.forward_flops(),
-            began: world.seconds(),
+            began,
         })
     }
 
+    /// The run from where it stands to its end.
     pub(super) fn complete(mut self) -> Result<Finish, Failure> {
         self.announce()?;
+        if self.saved_at.is_none() {
+            self.save(Reason::Start)?;
+        }
         let status = loop {
-            if let Flow::End(status) = self.boundary()? {
-                break status;
+            if let Some(signal) = self.interrupted() {
+                self.save(Reason::Interrupted)?;
+                break Status::Interrupted { signal };
             }
-            if self.step == self.program.train.steps {
-                break Status::Finished;
-            }
-            if let Flow::End(status) = self.train_step()? {
-                break status;
+            match self.advance()? {
+                Flow::Continue if self.progress.cursor.phase == Phase::Over => {
+                    self.save(Reason::End)?;
+                    break if self.progress.cursor.stopped { Status::Stopped } else { Status::Finished };
+                }
+                Flow::Continue | Flow::Again => {}
+                Flow::End(Status::Diverged { step }) => {
+                    if !self.roll_back(step)? {
+                        break Status::Diverged { step };
+                    }
+                }
+                Flow::End(status) => {
+                    self.save(Reason::Failed)?;
+                    break status;
+                }
             }
         };
-        let status = self.close(status)?;
         self.finish(status)
     }
 
@@ -209,6 +238,7 @@ impl<'r> Run<'r> {
             parameters: self.parameters(),
             steps: self.program.train.steps,
             steps_per_epoch: self.program.data.steps_per_epoch,
+            step: self.progress.step,
             base: self.program.base.as_ref().map(|base| match base {
                 crate::check::program::Base::Starter => "the built-in starter".into(),
                 crate::check::program::Base::File(path) => path.display().to_string(),
@@ -219,143 +249,251 @@ impl<'r> Run<'r> {
     }
 
     pub(super) fn epoch(&self) -> f64 {
-        self.step as f64 / self.program.data.steps_per_epoch as f64
+        self.progress.step as f64 / self.program.data.steps_per_epoch as f64
     }
 
     pub(super) fn parameters(&self) -> u64 {
         self.architecture.parameter_count().0
     }
 
-    pub(super) fn interrupted(&self) -> Option<Status> {
-        match self.options.interrupt.load(Ordering::SeqCst) {
-            0 => None,
-            signal => Some(Status::Interrupted { signal }),
-        }
+    /// The signal that asks the run to end.
+    pub(super) fn interrupted(&self) -> Option<i32> {
+        Some(self.options.interrupt.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 
     // --- one instant, in the order that docs/LANGUAGE.md gives
 
-    pub(super) fn boundary(&mut self) -> Result<Flow, Failure> {
-        let (step, program) = (self.step, self.program);
-        for number in self.agenda.take_leaving(step) {
-            self.leave(number);
-        }
-        let last = step == program.train.steps;
-        let due = program.train.evaluate_every.is_some_and(|every| last || (step > 0 && step.is_multiple_of(every)));
-        if due {
-            self.evaluate_schedule()?;
-            if let Some(conditions) = &program.train.stop_when
-                && self.history.holds(conditions, step, self.stop_since)
-            {
-                let text = "the condition of `stop when` holds".to_string();
-                let span = conditions.first().map_or_else(Default::default, |condition| match condition.clause {
-                    crate::base::Clause::Compare { span, .. } | crate::base::Clause::Plateau { span, .. } => span,
-                });
-                self.note(text, span)?;
-                return Ok(Flow::End(Status::Stopped));
+    /// What comes next: one phase of the instant, one action, or one training step. Between two calls the run can
+    /// be saved.
+    pub(super) fn advance(&mut self) -> Result<Flow, Failure> {
+        let (step, program) = (self.progress.step, self.program);
+        let is_last = step >= program.train.steps;
+        let evaluates =
+            program.train.evaluate_every.is_some_and(|every| is_last || (step > 0 && step.is_multiple_of(every)));
+        match self.progress.cursor.phase {
+            Phase::Leave => {
+                for number in self.agenda.take_leaving(step) {
+                    self.leave(number);
+                }
+                self.enter(Phase::Evaluate);
             }
-        }
-        let due = self.agenda.take_due(step, &program.events, due, last);
-        for (place, &number) in due.iter().enumerate() {
-            if !self.is_due(number) {
-                continue;
+            Phase::Evaluate if evaluates => return self.evaluate_schedule(Phase::StopWhen),
+            Phase::Evaluate => self.enter(Phase::Due),
+            Phase::StopWhen => match self.stop_condition() {
+                Some(span) => {
+                    self.note("the condition of `stop when` holds".into(), span)?;
+                    self.stop();
+                }
+                None => self.enter(Phase::Due),
+            },
+            Phase::Due => {
+                self.enter(Phase::Fire);
+                self.progress.cursor.queue = self.agenda.take_due(step, &program.events, evaluates, is_last).into();
             }
-            match self.fire(number)? {
-                Flow::Continue => {}
-                // The run is over anyway.
-                Flow::End(Status::Stopped)
-                    if matches!(program.events[number].trigger, Trigger::At { end: true, .. }) => {}
-                Flow::End(status) => {
-                    self.agenda.put_back_at_end(&due[place + 1..], &program.events);
-                    return Ok(Flow::End(status));
+            Phase::Fire | Phase::Enter | Phase::CloseFire if !self.progress.cursor.queue.is_empty() => {
+                return self.fire();
+            }
+            Phase::Fire if !is_last => {
+                self.enter(Phase::Enter);
+                self.progress.cursor.queue = self.agenda.take_entering(step).into();
+            }
+            Phase::Fire | Phase::Enter => self.enter(Phase::Checkpoint),
+            Phase::Checkpoint => {
+                self.enter(Phase::Step);
+                if program.train.checkpoint_every.is_some_and(|every| step > 0 && step.is_multiple_of(every)) {
+                    return self.save(Reason::Rule);
+                }
+                if self.is_time_to_save() {
+                    return self.save(Reason::Auto);
                 }
             }
-        }
-        if !last {
-            for number in self.agenda.take_entering(step) {
-                if let Flow::End(status) = self.fire(number)? {
-                    return Ok(Flow::End(status));
+            Phase::Step if is_last => self.close(),
+            Phase::Step => return self.train_step(),
+            Phase::CloseEvaluate => {
+                if program.train.evaluate_every.is_some() && self.progress.evaluated_at != Some(step) {
+                    return self.evaluate_schedule(Phase::CloseFire);
                 }
+                self.progress.cursor.phase = Phase::CloseFire;
             }
+            Phase::CloseFire => self.enter(Phase::Over),
+            Phase::Over => {}
         }
-        if program.train.checkpoint_every.is_some_and(|every| step > 0 && step.is_multiple_of(every)) {
-            self.checkpoint(&format!("step-{step:06}"))?;
-        }
-        Ok(self.interrupted().map_or(Flow::Continue, Flow::End))
+        Ok(Flow::Continue)
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase) {
+        let cursor = &mut self.progress.cursor;
+        cursor.phase = phase;
+        cursor.queue.clear();
+        cursor.begun = None;
+    }
+
+    /// `stop` or `stop when`.
+    pub(super) fn stop(&mut self) {
+        self.close();
+        self.progress.cursor.stopped = true;
+    }
+
+    /// What is due at the end comes next. Events that were not reached are dropped, but for those of `at end`.
+    fn close(&mut self) {
+        let events = &self.program.events;
+        let is_at_end = |number: &usize| matches!(events[*number].trigger, Trigger::At { end: true, .. });
+        let unreached = std::mem::take(&mut self.progress.cursor.queue);
+        self.enter(Phase::CloseEvaluate);
+        let queue = &mut self.progress.cursor.queue;
+        queue.extend(self.agenda.take_at_end());
+        queue.extend(unreached.into_iter().filter(is_at_end));
+        queue.make_contiguous().sort_unstable();
+    }
+
+    /// The place of the condition of `stop when`, if that holds.
+    fn stop_condition(&self) -> Option<Span> {
+        let conditions = self.program.train.stop_when.as_deref()?;
+        let holds = self.history.holds(conditions, self.progress.step, self.progress.changed_at);
+        let first = conditions.first().filter(|_| holds)?;
+        Some(match first.clause {
+            Clause::Compare { span, .. } | Clause::Plateau { span, .. } => span,
+        })
     }
 
     /// `at` and `every` are due when the agenda says so; a `when` must hold, too.
     pub(super) fn is_due(&mut self, number: usize) -> bool {
-        let step = self.step;
+        let step = self.progress.step;
         let Trigger::When { conditions, at_most, cooldown, from, until } = &self.program.events[number].trigger else {
             return true;
         };
-        let fired = &mut self.fired[number];
-        let rested = fired.last.is_none_or(|last| step >= last.saturating_add(*cooldown));
+        let fired = self.progress.fired.get(&number).copied();
+        let rested = fired.is_none_or(|fired| step >= fired.last.saturating_add(*cooldown));
+        let (times, last) = fired.map_or((0, 0), |fired| (fired.times, fired.last));
         let holds = (*from..=*until).contains(&step)
-            && fired.times < *at_most
+            && times < *at_most
             && rested
-            && self.history.holds(conditions, step, fired.since);
+            && self.history.holds(conditions, step, last.max(self.progress.changed_at));
         if holds {
-            *fired = Fired { times: fired.times + 1, last: Some(step), since: step };
+            self.progress.fired.insert(number, Fired { times: times + 1, last: step });
         }
         holds
     }
 
     pub(super) fn note(&mut self, text: String, span: crate::base::Span) -> Result<(), Failure> {
-        let (step, epoch) = (self.step, self.epoch());
+        let (step, epoch) = (self.progress.step, self.epoch());
         (self.consumer)(&Event::Noted { step, epoch, text, span })?;
         Ok(())
     }
 
-    pub(super) fn checkpoint(&mut self, name: &str) -> Result<(), Failure> {
+    // --- saving
+
+    /// Tells the consumers everything that is needed to go on from here. Weights that are not finite are never
+    /// saved: the run has diverged.
+    pub(super) fn save(&mut self, reason: Reason) -> Result<Flow, Failure> {
+        let began = self.world.seconds();
+        self.progress.rate = self.rate.turns().clone();
+        self.progress.seconds = began - self.began;
+        if self.network.parameters().iter().any(|p| p.value.iter().any(|value| !value.is_finite())) {
+            return Ok(Flow::End(Status::Diverged { step: self.progress.step }));
+        }
         let checkpoint = Checkpoint {
-            step: self.step,
-            epoch: self.epoch(),
-            name,
+            reason,
+            progress: &self.progress,
+            history: &self.history,
+            growths: &self.growths,
+            probe: self.probe.as_deref(),
             architecture: &self.architecture,
             parameters: self.network.parameters(),
         };
         (self.consumer)(&Event::Checkpoint(checkpoint))?;
+        if reason.is_by_schedule() {
+            self.saved_at = Some((self.progress.step, self.growths.len()));
+            if matches!(self.program.train.on_divergence, Divergence::Rollback { .. }) {
+                self.last_good = Some(Box::new(self.snapshot()));
+            }
+        }
+        let now = self.world.seconds();
+        self.saved = (now, now - began);
+        Ok(Flow::Continue)
+    }
+
+    fn snapshot(&mut self) -> Saved {
+        Saved {
+            architecture: self.architecture.clone(),
+            parameters: self.network.parameters().clone(),
+            progress: self.progress.clone(),
+            history: self.history.clone(),
+            growths: self.growths.clone(),
+            probe: self.probe.clone(),
+        }
+    }
+
+    fn is_time_to_save(&self) -> bool {
+        match &self.options.autosave {
+            Autosave::Never => false,
+            Autosave::Seconds(seconds) => {
+                let (when, took) = self.saved;
+                self.world.seconds() - when >= seconds.max(took / AUTOSAVE_SHARE)
+            }
+            Autosave::Steps(steps) => steps.contains(&self.progress.step),
+        }
+    }
+
+    /// Continues from what was saved. Refused when that is not of this program's shapes.
+    pub(super) fn take_over(&mut self, saved: Saved) -> Result<(), Refusal> {
+        crate::nn::network::runs(&saved.architecture)?;
+        restore::fits(&saved, self.program)?;
+        let Saved { architecture, mut parameters, progress, history, growths, probe } = saved;
+        // `replan` settles dims and marks; fresh numbers are never drawn for what is there.
+        std::mem::swap(self.network.parameters(), &mut parameters);
+        self.architecture = architecture;
+        self.replan();
+        self.agenda = Agenda::new(&self.program.events);
+        self.agenda.skip_to(&progress, self.program.train.steps, &self.program.events);
+        self.rate.turn(&progress.rate);
+        self.began = self.world.seconds() - progress.seconds;
+        self.saved = (self.world.seconds(), 0.0);
+        self.order.clear();
+        self.history = history;
+        self.growths = growths;
+        self.progress = progress;
+        self.probe = probe;
         Ok(())
+    }
+
+    /// `on_divergence rollback`: back to the last checkpoint with a smaller rate. `false` when the run is over.
+    fn roll_back(&mut self, step: u64) -> Result<bool, Failure> {
+        let Divergence::Rollback { factor, at_most } = self.program.train.on_divergence else { return Ok(false) };
+        let times = self.progress.rollbacks + 1;
+        let Some(saved) = self.last_good.as_deref().cloned().filter(|_| times <= at_most) else { return Ok(false) };
+        let (back_to, seconds, flops) = (saved.progress.step, self.world.seconds() - self.began, self.progress.flops);
+        let known = saved.progress.rollbacks;
+        self.take_over(saved)?;
+        // What was spent is spent.
+        self.began = self.world.seconds() - seconds;
+        self.progress.flops = flops;
+        self.progress.rollbacks = times;
+        for _ in known..times {
+            self.rate.scale(factor);
+        }
+        (self.consumer)(&Event::RolledBack(RolledBack { step, back_to, factor, growths: self.growths.len() }))?;
+        Ok(true)
     }
 
     // --- the end
 
-    /// What is due at the end whatever ended the run: the evaluation, `at end`, the work saved.
-    pub(super) fn close(&mut self, status: Status) -> Result<Status, Failure> {
-        match status {
-            Status::Finished | Status::Stopped => {
-                if self.program.train.evaluate_every.is_some() && self.evaluated_at != Some(self.step) {
-                    self.evaluate_schedule()?;
-                }
-                for number in self.agenda.take_due(u64::MAX, &self.program.events, false, true) {
-                    match self.fire(number)? {
-                        // The run is over anyway.
-                        Flow::Continue | Flow::End(Status::Stopped) => {}
-                        Flow::End(worse) => return Ok(worse),
-                    }
-                }
-            }
-            Status::Interrupted { .. } => self.checkpoint("interrupted")?,
-            Status::Failed(_) | Status::Diverged { .. } => {}
-        }
-        Ok(status)
-    }
-
     pub(super) fn finish(mut self, status: Status) -> Result<Finish, Failure> {
-        let settled = self.losses.finish();
-        self.settle(settled)?;
+        // What will go on is not judged before its time.
+        if !matches!(status, Status::Interrupted { .. }) {
+            let settled = self.progress.losses.finish();
+            self.settle(settled)?;
+        }
         let finish = Finish {
             status,
-            step: self.step,
+            step: self.progress.step,
             epoch: self.epoch(),
             parameters: self.parameters(),
-            metrics: self.names.iter().map(|name| self.best[name].clone()).collect(),
-            confusion: self.confusion,
+            metrics: self.progress.metrics.clone(),
+            confusion: self.progress.confusion,
             events: self.growths,
             weights: crate::nn::parameter::digest(self.network.parameters()),
-            flops: self.flops,
+            flops: self.progress.flops,
             seconds: self.world.seconds() - self.began,
             architecture: self.architecture,
         };

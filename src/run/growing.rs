@@ -40,20 +40,26 @@ impl Run<'_> {
             return Ok(self.fail(action, "G0601", message, help));
         }
         if plan.changes.is_empty() {
-            self.windows.note(&plan, window, &self.architecture);
+            self.progress.windows.note(&plan, window, &self.architecture);
             self.architecture = plan.after;
             self.replan();
             self.note(action.text.clone(), action.args.span)?;
             return Ok(Flow::Continue);
         }
+        if self.saved_at != Some((self.progress.step, self.growths.len())) {
+            let flow = self.save(Reason::BeforeGrowth(self.growths.len() + 1))?;
+            if !matches!(flow, Flow::Continue) {
+                return Ok(flow);
+            }
+        }
         match plan.lr {
             LrPolicy::Keep => {}
-            LrPolicy::Rewarm(duration) => self.rate.rewarm(self.step, steps_of(duration, self.program)),
-            LrPolicy::Rewind => self.rate.rewind(self.step),
+            LrPolicy::Rewarm(duration) => self.rate.rewarm(self.progress.step, steps_of(duration, self.program)),
+            LrPolicy::Rewind => self.rate.rewind(self.progress.step),
         }
-        self.windows.note(&plan, window, &self.architecture);
+        self.progress.windows.note(&plan, window, &self.architecture);
         let Some((growth, notes)) = self.rewrite(plan, action)? else {
-            return Ok(Flow::End(Status::Diverged { step: self.step }));
+            return Ok(Flow::End(Status::Diverged { step: self.progress.step }));
         };
         (self.consumer)(&Event::Grown(&growth))?;
         for note in notes {
@@ -63,13 +69,10 @@ impl Run<'_> {
         let held = growth.held;
         let (promise, detail) = (growth.promise, growth.detail.clone());
         self.growths.push(growth);
-        self.losses.grown(index);
-        self.unmeasured.push(index);
+        self.progress.losses.grown(index);
+        self.progress.unmeasured.push(index);
         // A plateau of the smaller network says nothing about this one.
-        self.stop_since = self.step;
-        for fired in &mut self.fired {
-            fired.since = self.step;
-        }
+        self.progress.changed_at = self.progress.step;
         if !held {
             let message = format!("{detail} promised `{}` and did not keep it", promise.word());
             let help = "this is a bug of growrun: please report it with the run directory".to_string();
@@ -90,12 +93,12 @@ impl Run<'_> {
         if !probe.is_finite() {
             return Ok(None);
         }
-        let dice = crate::grow::Dice { seed: self.program.seed, step: self.step };
+        let dice = crate::grow::Dice { seed: self.program.seed, step: self.progress.step };
         let measurements = self.measure_for(&plan);
         let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
-        self.flops = self.flops.saturating_add(concrete.flops);
+        self.progress.flops = self.progress.flops.saturating_add(concrete.flops);
         let notes = concrete.notes.clone();
-        self.fresh.add(&concrete, &plan.after);
+        self.progress.fresh.add(&concrete, &plan.after);
         crate::grow::apply(concrete, self.network.parameters(), &plan.after);
         self.architecture = plan.after.clone();
         self.replan();
@@ -103,16 +106,16 @@ impl Run<'_> {
         let weights = crate::nn::parameter::digest(self.network.parameters());
         let measured = probe.after(&mut self.network, view, &plan);
         let probed = 2 * (x.len() / width) as u64;
-        self.flops = self.flops.saturating_add(probed.saturating_mul(self.forward_flops));
+        self.progress.flops = self.progress.flops.saturating_add(probed.saturating_mul(self.forward_flops));
         let growth = Growth {
-            step: self.step,
+            step: self.progress.step,
             epoch: self.epoch(),
-            action: plan.summary.action,
+            action: plan.summary.action.into(),
             target: plan.summary.target,
-            method: plan.summary.method,
+            method: plan.summary.method.into(),
             detail: plan.summary.detail,
             promise: plan.promise,
-            rule: plan.rule,
+            rule: plan.rule.into(),
             bound: measured.verdict.bound.filter(|_| plan.promise == Promise::Bounded),
             held: measured.verdict.held,
             drift: measured.drift,
@@ -139,7 +142,8 @@ impl Run<'_> {
         let examples = x.len() / width;
         let view = ndarray::ArrayView2::from_shape((examples, width), &x).expect("rows of the input's width");
         let targets = Targets::of(&train.labels).slice(0..examples);
-        self.flops = self.flops.saturating_add(measuring::flops(plan.needs, examples, self.forward_flops));
+        self.progress.flops =
+            self.progress.flops.saturating_add(measuring::flops(plan.needs, examples, self.forward_flops));
         measuring::measure(&self.network, plan, &self.loss, view, targets)
     }
 

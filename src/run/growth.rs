@@ -3,16 +3,41 @@
 use crate::base::Clause;
 use crate::check::program::{ActionKind, Condition, Program, Trigger};
 use crate::grow::{Concrete, Edit, Origin};
-use crate::nn::{Architecture, AxisId, Dim, Parameter};
+use crate::nn::{Architecture, Dim, Parameter};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which entries growth has made since the last step.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fresh {
     /// Of each axis that changed its width, which units are new.
-    units: BTreeMap<AxisId, Vec<bool>>,
+    units: BTreeMap<u32, Marks>,
     /// Layers that were inserted or drawn afresh.
     layers: BTreeSet<String>,
+}
+
+/// Which units of an axis are marked, as stretches from a unit to the one behind its last, in order. An axis may be
+/// wide, and what growth makes stands together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Marks(Vec<(usize, usize)>);
+
+impl Marks {
+    fn of(marks: impl Iterator<Item = bool>) -> Marks {
+        let mut stretches: Vec<(usize, usize)> = Vec::new();
+        for (unit, _) in marks.enumerate().filter(|(_, marked)| *marked) {
+            match stretches.last_mut() {
+                Some((_, end)) if *end == unit => *end += 1,
+                _ => stretches.push((unit, unit + 1)),
+            }
+        }
+        Marks(stretches)
+    }
+
+    fn has(&self, unit: usize) -> bool {
+        let behind = self.0.partition_point(|(from, _)| *from <= unit);
+        behind > 0 && unit < self.0[behind - 1].1
+    }
 }
 
 impl Fresh {
@@ -21,12 +46,12 @@ impl Fresh {
         for edit in &concrete.edits {
             match edit {
                 Edit::Rewrite(rewrite) => {
-                    let before = self.units.remove(&rewrite.axis);
+                    let before = self.units.remove(&rewrite.axis.0);
                     let is_new = |origin: &Origin| match origin {
-                        Origin::Old { unit, .. } => before.as_ref().is_some_and(|before| before[*unit]),
+                        Origin::Old { unit, .. } => before.as_ref().is_some_and(|before| before.has(*unit)),
                         _ => true,
                     };
-                    self.units.insert(rewrite.axis, rewrite.origins.iter().map(is_new).collect());
+                    self.units.insert(rewrite.axis.0, Marks::of(rewrite.origins.iter().map(is_new)));
                 }
                 Edit::Insert { layer, .. } | Edit::Redraw { layer } => {
                     let made = after.layer(layer).into_iter();
@@ -46,16 +71,16 @@ impl Fresh {
         for parameter in parameters.iter().filter(|p| !p.frozen && p.role.is_learned() && p.updates > 0) {
             let layer = parameter.name.split_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer);
             let whole = self.layers.contains(layer);
-            let new: Vec<Option<&Vec<bool>>> = parameter
+            let new: Vec<Option<&Marks>> = parameter
                 .dims
                 .iter()
                 .map(|dim| match dim {
-                    Dim::Feature(axis, _) => self.units.get(axis),
+                    Dim::Feature(axis, _) => self.units.get(&axis.0),
                     Dim::Fixed(_) => None,
                 })
                 .collect();
             for (index, gradient) in parameter.gradient.indexed_iter() {
-                let fresh = whole || new.iter().enumerate().any(|(at, new)| new.is_some_and(|new| new[index[at]]));
+                let fresh = whole || new.iter().enumerate().any(|(at, new)| new.is_some_and(|new| new.has(index[at])));
                 let sum = &mut sums[usize::from(!fresh)];
                 sum.0 += f64::from(*gradient) * f64::from(*gradient);
                 sum.1 = true;
@@ -94,7 +119,7 @@ pub fn mentions_training_metric(program: &Program) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Role, Side};
+    use crate::nn::{AxisId, Role, Side};
     use ndarray::ArrayD;
 
     #[test]
@@ -114,8 +139,8 @@ mod tests {
         };
         let frozen = Parameter { frozen: true, ..parameter.clone() };
         let mut fresh = Fresh::default();
-        fresh.units.insert(AxisId(1), vec![false, true]);
-        fresh.units.insert(AxisId(2), vec![false, false, true]);
+        fresh.units.insert(1, Marks::of([false, true].into_iter()));
+        fresh.units.insert(2, Marks::of([false, false, true].into_iter()));
         // Fresh: the three of row 1 and one of column 2; old: two. What is frozen has no gradient.
         let expected = (Some(f64::sqrt(4.0 * 4.0)), Some(f64::sqrt(2.0 * 4.0)));
         assert_eq!(fresh.gradient_norms(&[parameter.clone(), frozen]), expected);

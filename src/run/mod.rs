@@ -4,21 +4,26 @@
 
 mod actions;
 mod agenda;
-mod conditions;
 pub mod event;
 mod execute;
 mod growing;
 mod growth;
+mod history;
 mod measuring;
+mod progress;
 mod rate;
+mod restore;
 mod shock;
 mod training;
 
 pub use event::{
-    Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, MetricValue, Shock, Started, Status, Stepped,
+    Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, MetricValue, Reason, RolledBack, Shock, Started,
+    Status, Stepped,
 };
-pub use execute::{Consumer, Failure, Options, execute};
+pub use execute::{Autosave, Consumer, Failure, Options, execute, proceed};
+pub use history::History;
 pub use measuring::{MEASURED, measure};
+pub use progress::{Progress, Resumption, Saved};
 
 use crate::base::Refusal;
 use crate::check::{MetricWord, Program, Vocabulary};

@@ -1,6 +1,7 @@
 //! The learning rate: base · shape(t) · factor, as `lr`, `warmup`, `set lr` and growth's `lr` policy make it.
 
 use crate::check::program::LrShape;
+use serde::{Deserialize, Serialize};
 
 /// The rate over the steps of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +11,14 @@ pub struct Rate {
     warmup_steps: u64,
     /// Planned steps of the whole run.
     total: u64,
+    /// What has happened to it so far.
+    turns: Turns,
+}
+
+/// What events have made of the rate; the rest of a [`Rate`] is the schedule's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turns {
     /// What `set lr` has made of it for good.
     factor: f64,
     /// What each `during` that holds now multiplies it by, with the number of its event. Kept apart from the
@@ -21,34 +30,50 @@ pub struct Rate {
     rewarm: Option<(u64, u64)>,
 }
 
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns { factor: 1.0, lent: Vec::new(), origin: 0, rewarm: None }
+    }
+}
+
 impl Rate {
     pub fn new(base: f64, shape: LrShape, warmup_steps: u64, total: u64) -> Rate {
-        Rate { base, shape, warmup_steps, total, factor: 1.0, lent: Vec::new(), origin: 0, rewarm: None }
+        Rate { base, shape, warmup_steps, total, turns: Turns::default() }
+    }
+
+    /// What has happened to it so far.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Takes over what has happened in another session.
+    pub fn turn(&mut self, turns: &Turns) {
+        self.turns = turns.clone();
     }
 
     /// The rate of the step that follows `step` completed ones.
     pub fn at(&self, step: u64) -> f64 {
-        self.base * self.shape_at(step) * self.factor * self.lent_factor()
+        self.base * self.shape_at(step) * self.turns.factor * self.lent_factor()
     }
 
     fn lent_factor(&self) -> f64 {
-        self.lent.iter().fold(1.0, |product, (_, by)| product * by)
+        self.turns.lent.iter().fold(1.0, |product, (_, by)| product * by)
     }
 
     fn shape_at(&self, step: u64) -> f64 {
-        let done = step.saturating_sub(self.origin);
+        let done = step.saturating_sub(self.turns.origin);
         let warm = match self.warmup_steps {
             0 => 1.0,
             // The first step has already 1/warmup of the rate, the last of the warm-up all of it.
             warmup => ((done + 1) as f64 / warmup as f64).min(1.0),
         };
-        let rewarm = match self.rewarm {
+        let rewarm = match self.turns.rewarm {
             // Before it there is nothing to rise from: the rate of the last step, asked for at the end.
             Some((start, steps)) if step >= start && step - start < steps => (step - start + 1) as f64 / steps as f64,
             _ => 1.0,
         };
         // Cosine and line fall over the steps behind the warm-up.
-        let falling = (self.total - self.origin).saturating_sub(self.warmup_steps);
+        let falling = (self.total - self.turns.origin).saturating_sub(self.warmup_steps);
         let progress = match falling {
             0 => 0.0,
             falling => (done.saturating_sub(self.warmup_steps) as f64 / falling as f64).min(1.0),
@@ -71,7 +96,7 @@ impl Rate {
         if now == 0.0 {
             return false;
         }
-        self.factor = rate / now;
+        self.turns.factor = rate / now;
         true
     }
 
@@ -87,28 +112,28 @@ impl Rate {
 
     /// `during … set lr by F`
     pub fn lend(&mut self, number: usize, by: f64) {
-        self.lent.push((number, by));
+        self.turns.lent.push((number, by));
     }
 
     /// The `during` of event `number` is over.
     pub fn take_back(&mut self, number: usize) {
-        self.lent.retain(|(lender, _)| *lender != number);
+        self.turns.lent.retain(|(lender, _)| *lender != number);
     }
 
     /// `set lr by F`
     pub fn scale(&mut self, by: f64) {
-        self.factor *= by;
+        self.turns.factor *= by;
     }
 
     /// `lr rewarm`: rises again from 0 over that many steps.
     pub fn rewarm(&mut self, step: u64, steps: u64) {
-        self.rewarm = (steps > 0).then_some((step, steps));
+        self.turns.rewarm = (steps > 0).then_some((step, steps));
     }
 
     /// `lr rewind`: the shape begins again and covers the rest of the run.
     pub fn rewind(&mut self, step: u64) {
-        self.origin = step.min(self.total);
-        self.rewarm = None;
+        self.turns.origin = step.min(self.total);
+        self.turns.rewarm = None;
     }
 }
 

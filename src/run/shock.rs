@@ -2,13 +2,15 @@
 //! The loss is the mean of 20 batches throughout, so that one hard batch is no shock.
 
 use super::event::Shock;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 const BEFORE: usize = 20;
 const AFTER: usize = 100;
 
 /// Remembers the losses that a shock is measured by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Losses {
     /// The last 20.
     recent: VecDeque<f64>,
@@ -16,7 +18,8 @@ pub struct Losses {
     open: Vec<Watch>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Watch {
     /// Index of the growth event.
     index: usize,
@@ -50,6 +53,11 @@ impl Losses {
             !done
         });
         over
+    }
+
+    /// The growth events that are still watched.
+    pub fn watched(&self) -> impl Iterator<Item = usize> + '_ {
+        self.open.iter().map(|watch| watch.index)
     }
 
     /// The run is over: what can be said of the events whose 100 steps are not complete.

@@ -3,19 +3,24 @@
 use super::event::*;
 use super::execute::{Failure, Flow, Run, batch_rows};
 use super::growth;
+use super::progress::Phase;
 use crate::base::rng::{Purpose, Stream};
 use crate::data::{Labels, Part};
-use crate::train::{MetricValue as Measured, Targets, evaluate};
+use crate::train::evaluate::evaluate_while;
+use crate::train::{MetricValue as Measured, Targets};
+use std::sync::atomic::Ordering;
 
 /// [true class, predicted class]: how many examples.
 type Confusion = Vec<Vec<u64>>;
+/// Numbers by their full names, and the confusion matrix.
+type Scores = (Vec<(String, f64)>, Option<Confusion>);
 
 impl Run<'_> {
     pub(super) fn train_step(&mut self) -> Result<Flow, Failure> {
         let program = self.program;
-        let position = self.step % program.data.steps_per_epoch;
+        let position = self.progress.step % program.data.steps_per_epoch;
         if position == 0 || self.order.is_empty() {
-            self.shuffle(self.step / program.data.steps_per_epoch);
+            self.shuffle(self.progress.step / program.data.steps_per_epoch);
         }
         let rows = batch_rows(program);
         let start = position as usize * rows;
@@ -23,8 +28,8 @@ impl Run<'_> {
         let (train, scaling) = (&self.dataset.train, &self.dataset.scaling);
         let path = self.network.compute().path();
         self.labels.gather(&self.dataset.train.labels, batch);
-        let lr = self.rate.at(self.step);
-        self.trainer.keep_gradients = !self.unmeasured.is_empty();
+        let lr = self.rate.at(self.progress.step);
+        self.trainer.keep_gradients = !self.progress.unmeasured.is_empty();
         let report = self.trainer.step_loaded(
             &mut self.network,
             &mut self.optimizer,
@@ -33,31 +38,33 @@ impl Run<'_> {
             self.labels.targets(),
             lr,
             program.seed,
-            self.step,
+            self.progress.step,
         );
         if !report.is_finite() {
-            return Ok(Flow::End(Status::Diverged { step: self.step }));
+            return Ok(Flow::End(Status::Diverged { step: self.progress.step }));
         }
-        self.flops = self.flops.saturating_add((3 * batch.len() as u64).saturating_mul(self.forward_flops));
-        self.step += 1;
-        self.since_evaluation.0 += report.loss * report.weight;
-        self.since_evaluation.1 += report.weight;
-        if !self.unmeasured.is_empty() {
-            let (fresh, old) = std::mem::take(&mut self.fresh).gradient_norms(self.network.parameters());
-            for index in self.unmeasured.drain(..) {
+        self.progress.flops =
+            self.progress.flops.saturating_add((3 * batch.len() as u64).saturating_mul(self.forward_flops));
+        self.progress.step += 1;
+        self.progress.cursor.phase = Phase::Leave;
+        self.progress.since_evaluation.0 += report.loss * report.weight;
+        self.progress.since_evaluation.1 += report.weight;
+        if !self.progress.unmeasured.is_empty() {
+            let (fresh, old) = std::mem::take(&mut self.progress.fresh).gradient_norms(self.network.parameters());
+            for index in self.progress.unmeasured.drain(..) {
                 self.growths[index].gradient_fresh = fresh;
                 self.growths[index].gradient_old = old;
             }
         }
-        let settled = self.losses.add(report.loss);
+        let settled = self.progress.losses.add(report.loss);
         self.settle(settled)?;
-        let next = self.agenda.next(self.step - 1).and_then(|(at, number)| {
+        let next = self.agenda.next(self.progress.step - 1).and_then(|(at, number)| {
             let action = program.events[number].actions.first()?;
             Some((at, action.text.as_str()))
         });
-        let stepped = Stepped { step: self.step, epoch: self.epoch(), loss: report.loss, lr, next };
+        let stepped = Stepped { step: self.progress.step, epoch: self.epoch(), loss: report.loss, lr, next };
         (self.consumer)(&Event::Stepped(stepped))?;
-        if program.train.log_every.is_some_and(|every| self.step.is_multiple_of(every)) {
+        if program.train.log_every.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
             (self.consumer)(&Event::Logged(stepped))?;
         }
         Ok(Flow::Continue)
@@ -80,46 +87,55 @@ impl Run<'_> {
         };
     }
 
-    pub(super) fn evaluate_schedule(&mut self) -> Result<(), Failure> {
+    /// The evaluation that is due; `next` is what comes behind it. A signal leaves it undone, to be made again.
+    pub(super) fn evaluate_schedule(&mut self, next: Phase) -> Result<Flow, Failure> {
         let mut metrics = Vec::new();
-        if self.since_evaluation.1 > 0.0 {
-            metrics.push(("train_loss".to_string(), self.since_evaluation.0 / self.since_evaluation.1));
-            self.since_evaluation = (0.0, 0.0);
+        let (sum, weight) = self.progress.since_evaluation;
+        if weight > 0.0 {
+            metrics.push(("train_loss".to_string(), sum / weight));
         }
         if self.measures_training_part {
-            let (measured, _) = self.measure(&self.dataset.train, "train");
+            let Some((measured, _)) = self.measure(&self.dataset.train, "train") else { return Ok(Flow::Continue) };
             metrics.extend(measured.into_iter().filter(|(name, _)| name != "train_loss"));
         }
         let mut confusion = None;
         if !self.dataset.val.is_empty() {
-            let (measured, counts) = self.measure(&self.dataset.val, "val");
+            let Some((measured, counts)) = self.measure(&self.dataset.val, "val") else { return Ok(Flow::Continue) };
             metrics.extend(measured);
             confusion = counts;
         }
-        self.evaluated_at = Some(self.step);
+        self.progress.since_evaluation = (0.0, 0.0);
+        self.progress.evaluated_at = Some(self.progress.step);
+        self.progress.cursor.phase = next;
         let improved = self.remember(&metrics, confusion)?;
         if let Some((metric, _)) = &self.program.train.keep_best
             && improved.contains(metric)
         {
-            self.checkpoint("best")?;
+            return self.save(Reason::Best);
         }
-        Ok(())
+        Ok(Flow::Continue)
     }
 
-    pub(super) fn evaluate_part(&mut self, part: &str) -> Result<(), Failure> {
+    /// `evaluate val|test`; `false` when a signal came before its end.
+    pub(super) fn evaluate_part(&mut self, part: &str) -> Result<bool, Failure> {
         let examples = match part {
             "test" => self.dataset.test.as_ref(),
             _ => Some(&self.dataset.val),
         };
         if let Some(examples) = examples.filter(|examples| !examples.is_empty()) {
-            let (metrics, confusion) = self.measure(examples, part);
+            // A signal leaves the action undone, to be made again.
+            let Some((metrics, confusion)) = self.measure(examples, part) else { return Ok(false) };
             self.remember(&metrics, confusion)?;
         }
-        Ok(())
+        Ok(true)
     }
 
-    pub(super) fn measure(&mut self, part: &Part, prefix: &str) -> (Vec<(String, f64)>, Option<Confusion>) {
-        let measured = evaluate(&mut self.network, part, &self.dataset.scaling, &self.loss, &self.metrics);
+    /// `None` when a signal came before its end.
+    fn measure(&mut self, part: &Part, prefix: &str) -> Option<Scores> {
+        let interrupt = &self.options.interrupt;
+        let goes_on = || interrupt.load(Ordering::SeqCst) == 0;
+        let measured =
+            evaluate_while(goes_on, &mut self.network, part, &self.dataset.scaling, &self.loss, &self.metrics)?;
         let mut numbers = Vec::new();
         let mut confusion = None;
         for (word, value) in measured {
@@ -128,7 +144,7 @@ impl Run<'_> {
                 Measured::Confusion(counts) => confusion = Some(counts),
             }
         }
-        (numbers, confusion)
+        Some((numbers, confusion))
     }
 
     /// Enters metrics into the history and tells them; returns the names of those that are at their best.
@@ -137,23 +153,17 @@ impl Run<'_> {
         metrics: &[(String, f64)],
         confusion: Option<Confusion>,
     ) -> Result<Vec<String>, Failure> {
-        self.history.add(self.step, metrics);
-        let (step, epoch) = (self.step, self.epoch());
+        self.history.add(self.progress.step, metrics);
+        let (step, epoch) = (self.progress.step, self.epoch());
         let mut improved = Vec::new();
         for (name, value) in metrics {
             let higher = growth::higher_is_better(name);
-            match self.best.get_mut(name) {
+            match self.progress.metrics.iter_mut().find(|metric| &metric.name == name) {
                 None => {
-                    self.names.push(name.clone());
                     improved.push(name.clone());
-                    let first = MetricValue {
-                        name: name.clone(),
-                        value: *value,
-                        best: *value,
-                        best_epoch: epoch,
-                        best_step: step,
-                    };
-                    self.best.insert(name.clone(), first);
+                    let (name, value) = (name.clone(), *value);
+                    let first = MetricValue { name, value, best: value, best_epoch: epoch, best_step: step };
+                    self.progress.metrics.push(first);
                 }
                 Some(known) => {
                     known.value = *value;
@@ -166,16 +176,16 @@ impl Run<'_> {
             }
         }
         if confusion.is_some() {
-            self.confusion = confusion;
+            self.progress.confusion = confusion;
         }
         let evaluated = Evaluated {
             step,
             epoch,
-            lr: self.rate.at(self.step.min(self.program.train.steps.saturating_sub(1))),
+            lr: self.rate.at(self.progress.step.min(self.program.train.steps.saturating_sub(1))),
             metrics,
-            confusion: self.confusion.as_deref(),
+            confusion: self.progress.confusion.as_deref(),
             parameters: self.parameters(),
-            flops: self.flops,
+            flops: self.progress.flops,
             seconds: self.world.seconds() - self.began,
         };
         (self.consumer)(&Event::Evaluated(evaluated))?;

@@ -19,9 +19,21 @@ pub fn evaluate(
     loss: &Loss,
     metrics: &[&MetricKind],
 ) -> BTreeMap<String, MetricValue> {
+    evaluate_while(|| true, network, part, scaling, loss, metrics).expect("nothing breaks it off")
+}
+
+/// [`evaluate`], broken off between two batches as soon as `goes_on` says no: `None`.
+pub fn evaluate_while(
+    goes_on: impl Fn() -> bool,
+    network: &mut Network<f32>,
+    part: &Part,
+    scaling: &Scaling,
+    loss: &Loss,
+    metrics: &[&MetricKind],
+) -> Option<BTreeMap<String, MetricValue>> {
     let path = network.compute().path();
     let gather = |range: Range<usize>, out: &mut BatchMut<'_, f32>| part.gather_range(path, range, scaling, out);
-    evaluate_with(network, gather, Targets::of(&part.labels), loss, metrics)
+    in_batches(goes_on, network, gather, Targets::of(&part.labels), loss, metrics, BATCH)
 }
 
 /// Metrics by word, `loss` always among them, over `targets.len()` examples. `gather` writes the features of a
@@ -45,12 +57,27 @@ pub fn evaluate_in_batches(
     metrics: &[&MetricKind],
     batch: usize,
 ) -> BTreeMap<String, MetricValue> {
+    in_batches(|| true, network, gather, targets, loss, metrics, batch).expect("nothing breaks it off")
+}
+
+fn in_batches(
+    goes_on: impl Fn() -> bool,
+    network: &mut Network<f32>,
+    gather: impl Fn(Range<usize>, &mut BatchMut<'_, f32>) + Sync,
+    targets: Targets<'_>,
+    loss: &Loss,
+    metrics: &[&MetricKind],
+    batch: usize,
+) -> Option<BTreeMap<String, MetricValue>> {
     let examples = targets.len();
     assert!(examples > 0, "an empty part has no metrics: `data` refuses it");
     let mut tally = Tally::new(loss.task(), network.outputs());
     let mut row = Vec::new();
-    network.run(batch, |network| {
+    let is_whole = network.run(batch, |network| {
         for start in (0..examples).step_by(batch) {
+            if !goes_on() {
+                return false;
+            }
             let range = start..examples.min(start + batch);
             network.load(range.len(), |rows, out| gather(start + rows.start..start + rows.end, out));
             network.forward_loaded(Mode::Evaluate);
@@ -66,7 +93,8 @@ pub fn evaluate_in_batches(
                 }
             }
         }
+        true
     });
     let all = metrics.iter().copied().chain([super::METRICS[0]]);
-    all.map(|metric| (metric.doc.word.to_string(), metric.value(&tally))).collect()
+    is_whole.then(|| all.map(|metric| (metric.doc.word.to_string(), metric.value(&tally))).collect())
 }

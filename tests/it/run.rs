@@ -4,7 +4,7 @@ use growrun::base::world::Real;
 use growrun::base::{Diagnostic, World};
 use growrun::check::{Checked, Program, Request, check};
 use growrun::data::{Dataset, Place};
-use growrun::run::{self, Event, Finish, Options, Status};
+use growrun::run::{self, Autosave, Checkpoint, Event, Finish, Options, Reason, Status};
 use growrun::tensor::{Compute, Simd};
 use growrun::{record, syntax};
 use std::collections::BTreeMap;
@@ -57,6 +57,7 @@ pub fn compute(threads: usize, simd: Simd) -> Options {
         compute: Compute::new(threads, simd, true).expect("a path of this machine"),
         interrupt: Arc::new(AtomicI32::new(0)),
         parameters_max: 1_000_000,
+        autosave: Autosave::Never,
     }
 }
 
@@ -218,8 +219,8 @@ fn events_at_the_end_fire_in_source_order_even_behind_a_stop() {
         let program = program(&text(middle), Some(1)).expect("a good schedule");
         let mut saved = Vec::new();
         run::execute(&program, &dataset(&program), &compute(1, Simd::Auto), &Real::default(), &mut |event| {
-            if let Event::Checkpoint(checkpoint) = event {
-                saved.push(format!("{}{}", checkpoint.name, checkpoint.epoch));
+            if let Event::Checkpoint(Checkpoint { reason: Reason::Named(name), progress, .. }) = event {
+                saved.push(format!("{name}{}", progress.step / program.data.steps_per_epoch));
             }
             Ok(())
         })
@@ -271,8 +272,9 @@ fn a_run_directory_holds_the_record_and_reads_back() {
     let program = program(&text, Some(5)).expect("a good schedule");
     let data = dataset(&program);
     let command = vec!["growrun".into(), "test.grow".into()];
+    let origin = record::Origin { command, ..record::Origin::default() };
     let mut recorder =
-        record::Recorder::create(&world, folder.path(), &program, &data, command).expect("a writable folder");
+        record::Recorder::create(&world, folder.path(), &program, &data, origin).expect("a writable folder");
     let run_folder = recorder.folder().to_path_buf();
     assert!(run_folder.ends_with("first-growth/0001"));
     let mut before_first_step = None;
@@ -324,14 +326,16 @@ fn a_signal_ends_the_run_with_its_work_saved() {
     let finish = run::execute(&program, &dataset(&program), &options, &world, &mut |event| {
         match event {
             Event::Stepped(stepped) if stepped.step == 50 => interrupt.store(15, std::sync::atomic::Ordering::SeqCst),
-            Event::Checkpoint(checkpoint) => saved = Some((checkpoint.name.to_string(), checkpoint.step)),
+            Event::Checkpoint(checkpoint) => {
+                saved = Some((format!("{:?}", checkpoint.reason), checkpoint.progress.step))
+            }
             _ => {}
         }
         Ok(())
     })
     .expect("it runs");
     assert_eq!(finish.status, Status::Interrupted { signal: 15 });
-    assert_eq!(saved, Some(("interrupted".to_string(), 50)));
+    assert_eq!(saved, Some(("Interrupted".to_string(), 50)));
 }
 
 /// The block under a heading of an error page.

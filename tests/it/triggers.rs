@@ -2,7 +2,7 @@
 
 use super::run::{checked, compute, dataset, program};
 use growrun::base::world::Real;
-use growrun::run::{self, Event, Status};
+use growrun::run::{self, Event, Reason, Status};
 use growrun::tensor::Simd;
 
 /// 8 steps an epoch, 48 in all; an evaluation each epoch.
@@ -24,7 +24,11 @@ fn happened(text: &str) -> (Status, Vec<(u64, String)>) {
         match event {
             Event::Evaluated(evaluated) => seen.push((evaluated.step, format!("evaluated at {}", evaluated.lr))),
             Event::Grown(growth) => seen.push((growth.step, format!("grown {}", growth.detail))),
-            Event::Checkpoint(saved) => seen.push((saved.step, format!("saved {}", saved.name))),
+            Event::Checkpoint(saved) => match saved.reason {
+                Reason::Named(name) => seen.push((saved.progress.step, format!("saved {name}"))),
+                Reason::Rule => seen.push((saved.progress.step, "saved by rule".into())),
+                _ => {}
+            },
             Event::Noted { step, text, .. } if !text.starts_with("save") => seen.push((*step, text.clone())),
             _ => {}
         }
@@ -75,7 +79,7 @@ fn one_instant_has_its_order() {
             "grown h1 8 → 9",
             "saved at",
             "set lr by 0.1x: the rate is 1.000e-1",
-            "saved step-000016",
+            "saved by rule",
         ]
     );
 }
@@ -191,7 +195,9 @@ fn states(events: &str) -> Vec<(bool, f64)> {
     let program = checked.program.unwrap_or_else(|| panic!("{diagnostics:#?}"));
     let mut seen = Vec::new();
     run::execute(&program, &dataset(&program), &compute(1, Simd::Auto), &Real::default(), &mut |event| {
-        if let Event::Checkpoint(saved) = event {
+        if let Event::Checkpoint(saved) = event
+            && matches!(saved.reason, Reason::Named(_))
+        {
             let layer = saved.architecture.layer("h1").expect("it stays");
             seen.push((layer.frozen, layer.settings.dropout));
         }

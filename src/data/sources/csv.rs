@@ -64,7 +64,8 @@ impl Source for Csv {
         let class_names = names
             .filter(|names| names.iter().enumerate().any(|(class, name)| *name != class.to_string()))
             .unwrap_or_default();
-        let (digest, bytes) = digest(std::iter::once(&main).chain(&test).map(|file| file.bytes.as_slice()));
+        let read = std::iter::once(&main).chain(&test);
+        let (digest, bytes, files) = digest(read.map(|file| (file.name.as_str(), file.bytes.as_slice())));
         let header = Header {
             test_examples: test.as_ref().map(|test| test.table.targets.len()),
             class_names,
@@ -72,7 +73,7 @@ impl Source for Csv {
         };
         let part = |file: File, labels| Part { features: Features::F32 { values: file.table.features, width }, labels };
         let test = test.zip(test_labels).map(|(file, labels)| part(file, labels));
-        Ok(Raw { header, examples: part(main, labels), test, digest, bytes })
+        Ok(Raw { header, examples: part(main, labels), test, digest, bytes, files })
     }
 }
 

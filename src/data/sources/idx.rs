@@ -70,7 +70,7 @@ pub fn read(folder: &Found, argument: &'static str, place: &Place) -> Result<Raw
         let images = Packed::open(&files.images, argument, place)?;
         let labels = Packed::open(&files.labels, argument, place)?;
         let unpacked = (images.array(argument, place)?, labels.labels(argument, place)?);
-        packed.extend([images.bytes, labels.bytes]);
+        packed.extend([images, labels]);
         Ok((files, unpacked.0, unpacked.1))
     };
     let train = open(train)?;
@@ -85,8 +85,8 @@ pub fn read(folder: &Found, argument: &'static str, place: &Place) -> Result<Raw
         features: Features::U8 { values: images.values, width },
         labels: Labels::Classes(labels.into_iter().map(u32::from).collect()),
     };
-    let (digest, bytes) = digest(packed.iter().map(Vec::as_slice));
-    Ok(Raw { examples: part(train), test: test.map(part), header, digest, bytes })
+    let (digest, bytes, read) = digest(packed.iter().map(|file| (file.name.as_str(), file.bytes.as_slice())));
+    Ok(Raw { examples: part(train), test: test.map(part), header, digest, bytes, files: read })
 }
 
 /// A file as it lies on the disk.

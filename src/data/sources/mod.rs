@@ -11,10 +11,11 @@ mod published;
 mod spirals;
 mod teacher;
 
-use super::{Features, Header, Labels, Part, Place, Raw, Source};
+use super::{Features, FileRead, Header, Labels, Part, Place, Raw, Source};
 use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
 use crate::nn::Task;
 use sha2::{Digest, Sha256};
+use std::path::Path;
 
 /// What a schedule may write after `data`.
 pub const SOURCES: &[&dyn Source] = &[
@@ -146,21 +147,25 @@ fn generated(header: Header, features: Vec<f32>, labels: Labels) -> Raw {
         }
     }
     let features = Features::F32 { values: features, width: header.inputs };
-    Raw { header, examples: Part { features, labels }, test: None, digest: written(hasher), bytes }
+    Raw { header, examples: Part { features, labels }, test: None, digest: written(hasher), bytes, files: Vec::new() }
 }
 
-/// The digest of the bytes of several files, one behind the other.
-fn digest<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> (String, u64) {
-    let mut hasher = Sha256::new();
-    let mut bytes = 0;
-    for file in files {
-        hasher.update(file);
+/// The digest of the bytes of several files, by their names, one behind the other; and each file's own.
+fn digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> (String, u64, Vec<FileRead>) {
+    let (mut all, mut bytes, mut each) = (Sha256::new(), 0, Vec::new());
+    for (name, file) in files {
+        all.update(file);
         bytes += file.len() as u64;
+        let name = Path::new(name).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        each.push(FileRead { name, sha256: hex(Sha256::digest(file).as_slice()), bytes: file.len() as u64 });
     }
-    (written(hasher), bytes)
+    (written(all), bytes, each)
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn written(hasher: Sha256) -> String {
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(hasher.finalize().as_slice()))
 }

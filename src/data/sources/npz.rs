@@ -94,13 +94,13 @@ impl Source for Npz {
                 Some(Part { features, labels })
             }
         };
-        let (digest, total) = digest([bytes.as_slice()]);
+        let (digest, total, files) = digest([(archive.name.as_str(), bytes.as_slice())]);
         let header = Header {
             test_examples: test.as_ref().map(Part::len),
             area: shape.area,
             ..vectors(labels.len(), shape.inputs, task, outputs)
         };
-        Ok(Raw { header, examples: Part { features, labels }, test, digest, bytes: total })
+        Ok(Raw { header, examples: Part { features, labels }, test, digest, bytes: total, files })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::memory::{Fault, LOSSES, Loss, Memory};
 use super::protocols::is_leftover;
 use crate::run::{compute, dataset, program};
-use growrun::base::{World, digest};
+use growrun::base::World;
 use growrun::check::Program;
 use growrun::data::Dataset;
 use growrun::record;
@@ -55,7 +55,8 @@ impl Subject {
     /// Trains and records; `after` sees the disk once the directory is made and after each event.
     fn train(&self, world: &Memory, mut after: impl FnMut(&Memory)) -> Attempt {
         let command = vec!["growrun".into(), "small.grow".into()];
-        let made = record::Recorder::create(world, Path::new("runs"), &self.program, &self.dataset, command);
+        let origin = record::Origin { command, ..record::Origin::default() };
+        let made = record::Recorder::create(world, Path::new("runs"), &self.program, &self.dataset, origin);
         let mut recorder = match made {
             Ok(recorder) => recorder,
             Err(error) => return Attempt { recorded: None, result: Err(Failure::World(error)) },
@@ -88,7 +89,11 @@ impl Clean {
             let operations = world.operations().len();
             let state = match states.last() {
                 Some(last) if operations == seen => Arc::clone(last),
-                _ => Arc::new(world.files(FOLDER)),
+                _ => {
+                    let mut files = world.files(FOLDER);
+                    files.remove("lock");
+                    Arc::new(files)
+                }
             };
             seen = operations;
             states.push(state);
@@ -109,7 +114,9 @@ fn check(world: &Memory, before: &Files, after: &Files, loss: Loss) -> Result<()
             world.settle(Path::new(&at)).map_err(|error| error.to_string())?;
         }
     }
-    let found = world.files(FOLDER);
+    let mut found = world.files(FOLDER);
+    // Empty, and only ever locked: it may be there or not.
+    found.remove("lock");
     let names: BTreeSet<&String> = found.keys().chain(before.keys()).chain(after.keys()).collect();
     for name in names {
         if is_leftover(name) {
@@ -137,12 +144,11 @@ fn check(world: &Memory, before: &Files, after: &Files, loss: Loss) -> Result<()
             let name = format!("checkpoints/{folder}/{name}");
             found.get(&name).ok_or_else(|| format!("there is no `{name}`"))
         };
-        let meta: record::schema::Checkpoint =
-            record::yaml::read(std::str::from_utf8(file("meta.yaml")?).map_err(|error| error.to_string())?)
-                .map_err(|error| format!("{folder}: {error}"))?;
-        if meta.digest != digest::bytes(file("weights.safetensors")?) || file("state.safetensors")?.is_empty() {
-            return Err(format!("the checkpoint `{folder}` is not whole"));
+        for name in ["meta.yaml", "state.safetensors", "weights.safetensors"] {
+            file(name)?;
         }
+        let at = Path::new(FOLDER).join("checkpoints").join(folder);
+        record::checkpoint::read(world, &at).map_err(|refusal| format!("`{folder}`: {}", refusal.message))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::check::program::Condition;
 use std::collections::BTreeMap;
 
 /// Every evaluation of a run, by metric.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     series: BTreeMap<String, Series>,
 }
@@ -19,6 +19,11 @@ impl History {
                 None => self.series.entry(name.clone()).or_default().add(step, *value),
             }
         }
+    }
+
+    /// Every metric with the steps and the values of its evaluations, oldest first.
+    pub fn series(&self) -> impl Iterator<Item = (&str, &[u64], &[f64])> {
+        self.series.iter().map(|(name, series)| (name.as_str(), &series.steps[..], &series.values[..]))
     }
 
     /// The newest value of a metric.
@@ -55,7 +60,7 @@ impl History {
 
 /// One metric's values, oldest first, with the smallest and largest of every stretch of 2ᵏ of them: a plateau is
 /// looked for after every evaluation, and a run may have a million.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Series {
     steps: Vec<u64>,
     values: Vec<f64>,

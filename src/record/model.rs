@@ -1,0 +1,115 @@
+//! A network's symbols in the record, and back.
+
+use super::schema;
+use crate::nn::architecture::{Init, Norm};
+use crate::nn::layers;
+use crate::nn::{Activation, Architecture, Axis, AxisId, Feature, Layer, LayerId, Presence, Settings, Task, Width};
+
+const INITS: [(Init, &str); 4] =
+    [(Init::He, "he"), (Init::Glorot, "glorot"), (Init::Orthogonal, "orthogonal"), (Init::Zero, "zero")];
+
+/// Every axis and layer of a running network.
+pub fn write(architecture: &Architecture) -> schema::Model {
+    let described = |layer: &Layer, inside: Option<&Layer>| schema::Layer {
+        name: layer.name.clone(),
+        kind: layer.kind.doc().word.into(),
+        reads: layer.input.axis.0,
+        writes: layer.output.axis.0,
+        inside: inside.map(|block| block.name.clone()),
+        width: architecture.width(layer.output.axis).exact(),
+        activation: layer.settings.activation.word().into(),
+        parametric: layer.settings.parametric,
+        norm: layer.settings.norm.map(|norm| norm.word().into()),
+        norm_epsilon: layer.settings.norm_epsilon,
+        project: layer.settings.project,
+        bias: layer.settings.bias,
+        dropout: layer.settings.dropout,
+        init: INITS.iter().find(|(init, _)| *init == layer.settings.initialiser()).expect("all are listed").1.into(),
+        frozen: layer.frozen,
+    };
+    let mut layers = Vec::new();
+    for layer in &architecture.layers {
+        layers.push(described(layer, None));
+        layers.extend(layer.block.iter().map(|inner| described(inner, Some(layer))));
+    }
+    let axis = |axis: &Axis| schema::Axis { name: axis.name.clone(), width: axis.width.exact() };
+    schema::Model { axes: architecture.axes().iter().map(axis).collect(), layers }
+}
+
+/// The network that a record describes. `data` is that of the same record.
+pub fn read(model: &schema::Model, data: &schema::Data) -> Result<Architecture, String> {
+    let task = match data.task.as_str() {
+        "classification" => Task::Classification,
+        "regression" => Task::Regression,
+        other => return Err(format!("no task is called `{other}`")),
+    };
+    let values = data.area.map_or(Some(1), |(rows, columns)| rows.checked_mul(columns));
+    let inputs = values.and_then(|values| values.checked_mul(data.inputs)).ok_or("its input is too large")?;
+    if model.axes.first().is_none_or(|axis| axis.width != inputs) {
+        return Err(format!("its first axis is not the {inputs} inputs of the data"));
+    }
+    let axes: Vec<Axis> =
+        model.axes.iter().map(|axis| Axis { name: axis.name.clone(), width: Width::exactly(axis.width) }).collect();
+    let mut layers: Vec<Layer> = Vec::new();
+    for described in &model.layers {
+        let layer = layer(described)?;
+        if axes.get(described.writes as usize).is_none_or(|axis| axis.width.exact() != described.width) {
+            return Err(format!("the width of `{}` is not that of its axis", layer.name));
+        }
+        match &described.inside {
+            None => layers.push(layer),
+            Some(block) => match layers.last_mut().filter(|outer| &outer.name == block) {
+                Some(outer) => outer.block.push(layer),
+                None => return Err(format!("`{}` stands in no block `{block}`", layer.name)),
+            },
+        }
+    }
+    let computes = |layer: &Layer| (layer.kind.doc().word == "residual") == layer.block.is_empty();
+    if let Some(layer) =
+        layers.iter().flat_map(|layer| std::iter::once(layer).chain(&layer.block)).find(|l| computes(l))
+    {
+        return Err(format!("the block `{}` is none", layer.name));
+    }
+    Architecture::assemble(axes, None, task, layers)
+}
+
+/// One layer; of a residual block, what it is without its layers.
+fn layer(layer: &schema::Layer) -> Result<Layer, String> {
+    let unknown = |what: &str, word: &str| format!("layer `{}` has {what} `{word}`", layer.name);
+    let kind = layers::find(&layer.kind).filter(|kind| kind.runs()).ok_or_else(|| unknown("kind", &layer.kind))?;
+    let activation = Activation::find(&layer.activation).ok_or_else(|| unknown("activation", &layer.activation))?;
+    let init = INITS.iter().find(|(_, word)| *word == layer.init).ok_or_else(|| unknown("initialiser", &layer.init))?;
+    let norm = match &layer.norm {
+        Some(word) => Some(Norm::find(word).ok_or_else(|| unknown("norm", word))?),
+        None => None,
+    };
+    if !(0.0..1.0).contains(&layer.dropout) || !layer.norm_epsilon.is_finite() {
+        return Err(unknown("a dropout or an epsilon out of range", &layer.dropout.to_string()));
+    }
+    if layer.width == 0 || layer.width as u64 > layers::WIDTH_MAX {
+        return Err(unknown("the width", &layer.width.to_string()));
+    }
+    let settings = Settings {
+        activation,
+        parametric: layer.parametric,
+        norm,
+        norm_epsilon: layer.norm_epsilon,
+        project: layer.project,
+        bias: layer.bias,
+        dropout: layer.dropout,
+        init: Some(init.0),
+        ..Settings::default()
+    };
+    Ok(Layer {
+        // Settled by `assemble`.
+        id: LayerId(0),
+        name: layer.name.clone(),
+        kind,
+        input: Feature { axis: AxisId(layer.reads), area: None },
+        output: Feature { axis: AxisId(layer.writes), area: None },
+        settings,
+        frozen: layer.frozen,
+        presence: Presence::Certain,
+        block: Vec::new(),
+    })
+}

@@ -35,6 +35,7 @@ fn main() {
                 seed: None,
                 base: None,
                 completed: None,
+                standing: None,
                 limits: Default::default(),
             };
             let checked = check(schedule, &request);

@@ -56,6 +56,7 @@ fn measure(layer: &str, threads: usize) -> Costs {
         seed: None,
         base: None,
         completed: None,
+        standing: None,
         limits: Default::default(),
     };
     let checked = check(parsed, &request);

@@ -1,13 +1,16 @@
 //! What a fragment runs on: the sections and lets of `--base FILE`, or the built-in starter.
 
 use super::program::Base;
-use crate::base::{Span, Spanned};
+use crate::base::{Diagnostic, Span, Spanned};
 use crate::syntax::{self, Atom, Let, Phrase, Schedule, Section};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The text of the starter.
 pub const STARTER: &str = include_str!("starter.grow");
-const STARTER_NAME: &str = "<starter>";
+/// What the sources call it.
+pub const STARTER_NAME: &str = "<starter>";
+/// What the sources call the words of `--train`.
+pub const LENGTH_NAME: &str = "<--train>";
 
 /// Whether a schedule has none of `data`, `model` and `train`.
 pub fn is_fragment(schedule: &Schedule) -> bool {
@@ -23,7 +26,9 @@ pub fn complete(schedule: &mut Schedule, base: Option<Schedule>) -> Option<Base>
     let (base, kind) = match base {
         Some(base) => {
             let path = base.sources.0.first().map_or_else(PathBuf::new, |source| PathBuf::from(&source.name));
-            (base, Base::File(path))
+            // A record holds the starter's text, which a later version may have changed.
+            let kind = if path == Path::new(STARTER_NAME) { Base::Starter } else { Base::File(path) };
+            (base, kind)
         }
         None => {
             let (starter, diagnostics) = syntax::parse(STARTER_NAME, STARTER);
@@ -56,6 +61,32 @@ pub fn complete(schedule: &mut Schedule, base: Option<Schedule>) -> Option<Base>
         }
     }
     Some(kind)
+}
+
+/// Gives the `train` section another length, in the words of `--train`: `80 epochs`. What they are is judged with the
+/// schedule; what cannot be read is told here.
+pub fn set_length(schedule: &mut Schedule, words: &str) -> Vec<Diagnostic> {
+    let by = schedule.sources.0.len() as u16;
+    let (mut read, mut found) = syntax::parse(LENGTH_NAME, &length_text(words));
+    schedule.sources.0.append(&mut read.sources.0);
+    for label in found.iter_mut().flat_map(|diagnostic| &mut diagnostic.labels) {
+        shift(&mut label.span, by);
+    }
+    if let (Some(train), Some(mut section)) = (&mut schedule.train, read.train) {
+        shift_section(&mut section, by);
+        train.head = section.head;
+    }
+    found
+}
+
+/// The source that [`set_length`] reads.
+fn length_text(words: &str) -> String {
+    format!("train {words} {{ }}")
+}
+
+/// The words that [`set_length`] was given, out of its source.
+pub fn length_words(text: &str) -> Option<&str> {
+    text.strip_prefix("train ")?.strip_suffix(" { }")
 }
 
 fn shift(span: &mut Span, by: u16) {

@@ -30,7 +30,7 @@ mod values;
 pub mod vocabulary;
 pub mod windows;
 
-pub use base::{complete, is_fragment};
+pub use base::{LENGTH_NAME, STARTER_NAME, complete, is_fragment, length_words, set_length};
 pub use program::Program;
 pub use replay::{Planned, PlannedGrowth};
 pub use vocabulary::{MetricWord, Vocabulary};
@@ -41,7 +41,7 @@ use crate::syntax::{Atom, Schedule, Section};
 use program::{Base, Event, Trigger};
 use replay::Read;
 use report::Report;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What a schedule is checked against.
@@ -56,9 +56,21 @@ pub struct Request<'a> {
     pub seed: Option<u64>,
     /// `--base FILE`, parsed and resolved; only a fragment uses it.
     pub base: Option<Schedule>,
+    /// Where a run stands that goes on with this schedule; `None` for one that begins.
+    pub standing: Option<&'a Standing>,
     /// What [`complete`] returned, when the caller has completed a fragment already.
     pub completed: Option<Base>,
     pub limits: Limits,
+}
+
+/// A run that goes on: what its past has made of the network, and which events are behind it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Completed steps. Events of this step count as past.
+    pub step: u64,
+    pub architecture: crate::nn::Architecture,
+    /// Numbers of `at` events that have fired, wherever they stand now.
+    pub done: BTreeSet<usize>,
 }
 
 /// How large a run may become. Each is raised by the flag of its name.
@@ -170,15 +182,19 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
     if let Some(model) = &model {
         let batch = data.as_ref().and_then(|data| data.batch).unwrap_or(32);
         let start = || replay::Start {
-            architecture: model.architecture.clone(),
+            architecture: request.standing.map_or(&model.architecture, |standing| &standing.architecture).clone(),
             causes: model.causes.clone(),
             doubtful: doubtful.clone(),
             batch,
+            past: request.standing.map(|standing| (standing.step, standing.done.clone())),
         };
         let stop_when = train.as_ref().map_or(&[][..], |train| &train.stop_when);
         let mut follow = |events: &[Read]| {
             let timeline = replay::replay(events, start(), &time, &request.limits, &mut report);
-            reach::judge(events, stop_when, &timeline, &context, &mut report);
+            // It counts evaluations from the beginning of a run.
+            if request.standing.is_none() {
+                reach::judge(events, stop_when, &timeline, &context, &mut report);
+            }
             timeline
         };
         timeline = follow(&read);

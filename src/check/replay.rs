@@ -20,7 +20,7 @@ use super::windows::Windows;
 use crate::base::{Args, Diagnostic, Point, Severity, Span};
 use crate::grow::{Operator, Plan, Promise, Summary};
 use crate::nn::Architecture;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// One action at one moment, as far as it can be known before the run.
@@ -77,11 +77,17 @@ pub struct Start {
     pub doubtful: HashSet<String>,
     /// Examples in a batch, for the estimate of memory.
     pub batch: usize,
+    /// The steps and the `at` events that are behind a run that goes on.
+    pub past: Option<(u64, BTreeSet<usize>)>,
 }
 
 /// Carries `start` through `events`. Everything found goes to `report`.
 pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, report: &mut Report) -> Vec<Planned> {
-    let items = in_order(events, limits, report);
+    let mut items = in_order(events, limits, report);
+    if let Some((step, done)) = &start.past {
+        items = items.into_iter().filter_map(|item| item.behind(*step, done, &events[item.event].event)).collect();
+        items.sort_unstable();
+    }
     let mut replay = Replay {
         events,
         time,
@@ -123,6 +129,20 @@ struct Item {
     step: u64,
     phase: Phase,
     event: usize,
+}
+
+impl Item {
+    /// What is left of it behind a step; windows that are open and triggers that wait come at once.
+    fn behind(self, now: u64, done: &BTreeSet<usize>, event: &Event) -> Option<Item> {
+        let comes = match event.trigger {
+            Trigger::At { end: true, .. } => true,
+            Trigger::At { step, .. } => step > now && !done.contains(&self.event),
+            Trigger::Every { .. } => self.step > now,
+            Trigger::During { to, .. } => to > now,
+            Trigger::When { until, .. } => until > now,
+        };
+        comes.then_some(Item { step: self.step.max(now), ..self })
+    }
 }
 
 /// Every firing in time order: at one instant leave `during`, then events in source order, then enter.

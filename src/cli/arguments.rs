@@ -1,5 +1,6 @@
 //! The commands and their flags. What `--help` prints is written here and nowhere else.
 
+use crate::base::world::Host;
 use crate::check::Limits;
 use crate::tensor::Simd;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -9,7 +10,6 @@ use std::path::PathBuf;
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
 pub const LATER: &[(&str, &str)] = &[
     ("compare", "the arms of a schedule with paired seeds, and a verdict"),
-    ("resume", "go on with an interrupted run, or with more epochs"),
     ("replay", "retrain a record and compare every checkpoint"),
     ("verify", "recompute the digests of a run"),
     ("diff", "what two runs have in common and where they part"),
@@ -79,6 +79,8 @@ pub enum Command {
     Plan(Plan),
     /// Explain a code such as G0201 or a word such as widen; alone it lists them
     Explain(Explain),
+    /// Go on with an interrupted run, or with another length or schedule
+    Resume(Resume),
     /// Predict with the network of a finished run
     Predict(Predict),
     /// Write a commented schedule that checks clean
@@ -119,12 +121,25 @@ pub struct Run {
     pub file: PathBuf,
     #[command(flatten)]
     pub overrides: Overrides,
-    /// Threads; the result has the same bits with any number
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub threads: Option<u64>,
+    #[command(flatten)]
+    pub resources: Resources,
     /// The folder of runs
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub out: PathBuf,
+    /// No progress and no table, only warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a run may take of the machine; nothing of it changes a result.
+#[derive(Args, Clone, Debug)]
+pub struct Resources {
+    /// Threads; the result has the same bits with any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
     /// Which instructions to use; the result has the same bits on every path
     /// (default: auto, or what GROWRUN_SIMD says)
     #[arg(long, value_name = "PATH", value_parser = simd())]
@@ -141,12 +156,18 @@ pub struct Run {
     /// Refuse a schedule whose events fire more often
     #[arg(long, value_name = "N", default_value_t = Limits::default().events)]
     pub events_limit: u64,
-    /// No progress and no table, only warnings and errors
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// One JSON object on stdout, on failure too
-    #[arg(long)]
-    pub json: bool,
+}
+
+impl Resources {
+    /// The limits that hold on a machine.
+    pub fn limits(&self, host: &Host) -> Limits {
+        Limits {
+            memory: self.memory_limit.or_else(|| host.memory_free.map(|free| free / 5 * 4)),
+            parameters: self.parameters_limit,
+            steps: self.steps_limit,
+            events: self.events_limit,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -204,6 +225,45 @@ pub struct Explain {
     /// A code, or a word of the language
     #[arg(value_name = "CODE|WORD")]
     pub words: Vec<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun resume runs/first-growth/0001                          after a crash, a signal, a full disk
+  growrun resume runs/first-growth/0001 --train '80 epochs'      longer than was planned
+  growrun resume runs/first-growth/0001 --schedule wider.grow    with other events from here on
+
+Without a change it is the same run: it goes on from its newest whole checkpoint to the same bits as if it had
+never stopped. With a change it is a new run that names its parent; the lr schedule covers its new length. What
+`--schedule` writes before the step that the run has reached is past.")]
+pub struct Resume {
+    /// The folder of the run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Train to this length, such as '80 epochs' or '20_000 steps', counted from the run's first step
+    #[arg(long, value_name = "LENGTH")]
+    pub train: Option<String>,
+    /// Go on with this schedule
+    #[arg(long, value_name = "FILE")]
+    pub schedule: Option<PathBuf>,
+    /// Give a `let` of the schedule another value, with --train or --schedule; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Where a path or a named data set of the schedule lies now; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    #[command(flatten)]
+    pub resources: Resources,
+    /// The folder of runs, for a run with a change
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    pub out: PathBuf,
+    /// No progress and no table, only warnings and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

@@ -14,9 +14,11 @@ mod plan;
 mod predict;
 mod progress;
 pub mod render;
+mod resume;
 mod run;
 mod session;
 pub mod terminal;
+mod training;
 mod usage;
 
 use crate::base::{Diagnostic, Error, Sources, World, world::Real};
@@ -64,6 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Explain(explain)) => explain::run(&context, &explain.words),
         Some(Command::New(new)) => new::run(&context, &new),
         Some(Command::Run(run)) => run::run(&context, &run, command),
+        Some(Command::Resume(resume)) => resume::run(&context, &resume, command),
         Some(Command::Check(check)) => check::run(&context, &check),
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
         Some(Command::Predict(predict)) => predict::run(&context, &predict),

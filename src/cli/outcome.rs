@@ -2,7 +2,7 @@
 
 use super::numbers;
 use super::terminal::Style;
-use crate::run::{Finish, Growth, Started};
+use crate::run::{Finish, Growth, Heading};
 use serde_json::{Value, json};
 
 /// What is printed about a finished run besides the run itself.
@@ -14,10 +14,10 @@ pub struct Place<'a> {
 }
 
 /// The table at the end of a run, line by line.
-pub fn table(started: &Started, finish: &Finish, place: &Place, style: Style) -> String {
+pub fn table(heading: &Heading, finish: &Finish, place: &Place, style: Style) -> String {
     let mut out = String::new();
-    let mut head = vec![started.name.clone(), started.data.clone(), format!("seed {}", started.seed)];
-    head.push(numbers::plural(started.threads as u64, "thread"));
+    let mut head = vec![heading.name.clone(), heading.data.clone(), format!("seed {}", heading.seed)];
+    head.push(numbers::plural(heading.threads as u64, "thread"));
     if finish.status.word() != "finished" {
         head.push(format!("{} at epoch {}", finish.status.word(), epoch(finish.epoch)));
     }

@@ -26,7 +26,7 @@ struct Examples {
 }
 
 pub fn run(context: &Context, predict: &Predict) -> i32 {
-    let compute = match super::run::compute(context, context.world.host().threads, None) {
+    let compute = match super::training::compute(context, context.world.host().threads, None) {
         Ok(compute) => compute,
         Err(refusal) => return refuse(context, from_refusal(&refusal)),
     };

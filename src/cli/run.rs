@@ -1,30 +1,17 @@
 //! `growrun run`: check, train, grow, record, and tell how it went.
 
 use super::arguments::Run;
-use super::outcome::{self, Place};
-use super::progress::Progress;
-use super::render::{self, from_refusal, without_place};
-use super::session;
-use super::terminal::{note, say};
-use super::{Context, exit, machine};
-use crate::base::{Diagnostic, Refusal, Severity, Sources};
-use crate::check::{Limits, Program};
+use super::render;
+use super::training::{self, Job, refused};
+use super::{Context, session};
+use crate::base::Severity;
+use crate::check::Program;
 use crate::record::{Origin, Recorder};
-use crate::run::{self, Autosave, Event, Failure, Finish, Options, Status};
-use crate::tensor::{Compute, Simd};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
-
-/// What a crash may cost of a run that its schedule never saves.
-const AUTOSAVE_SECONDS: f64 = 300.0;
+use crate::run;
 
 pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     let host = context.world.host();
-    let limit = run.memory_limit.or_else(|| host.memory_free.map(|free| free / 5 * 4));
-    let limits =
-        Limits { memory: limit, parameters: run.parameters_limit, steps: run.steps_limit, events: run.events_limit };
-    let session = match session::open(context, &run.file, &run.overrides, limits) {
+    let session = match session::open(context, &run.file, &run.overrides, run.resources.limits(&host)) {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, run.json),
     };
@@ -39,127 +26,40 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     let Some(program) = session.checked.program.as_ref().filter(|_| !has_errors) else {
         return context.refuse(&found, session.sources(), run.json);
     };
-    note(&render::human(&found, session.sources(), context.terminal.stderr));
-
-    let threads = run.threads.map_or(host.threads, |threads| threads as usize);
-    let compute = match compute(context, threads, run.simd) {
-        Ok(compute) => compute,
+    super::terminal::note(&render::human(&found, session.sources(), context.terminal.stderr));
+    let options = match training::options(context, &run.resources) {
+        Ok(options) => options,
         Err(refusal) => return refused(context, &refusal, run.json),
     };
-    let interrupt = Arc::new(AtomicI32::new(0));
-    watch_signals(&interrupt);
-    let place = crate::data::Place {
-        world: context.world,
-        folder: &program.data_folder,
-        named: &session.named,
-        seed: program.seed,
-    };
-    let dataset = match run::load_data(program, &place) {
+    let dataset = match run::load_data(program, &session.place(context.world, program)) {
         Ok(dataset) => dataset,
         Err(refusal) => return refused(context, &refusal, run.json),
     };
-    let origin =
-        Origin { command, folder: session.folder.clone(), named: session.named.clone(), sandbox: String::new() };
-    let mut recorder = match Recorder::create(context.world, &run.out, program, &dataset, origin) {
+    let origin = Origin { command, ..session.origin() };
+    let recorder = match Recorder::create(context.world, &run.out, program, &dataset, origin) {
         Ok(recorder) => recorder,
         Err(error) => return context.world_failed(&error, run.json),
     };
-    let mut progress = Progress::new(context.terminal, run.quiet);
-    let options = Options {
-        compute,
-        interrupt,
-        parameters_max: run.parameters_limit,
-        autosave: Autosave::Seconds(AUTOSAVE_SECONDS),
+    let job = Job {
+        program,
+        dataset: &dataset,
+        options: &options,
+        resumption: None,
+        found,
+        quiet: run.quiet,
+        json: run.json,
     };
-    let finished = run::execute(program, &dataset, &options, context.world, &mut |event: &Event| {
-        recorder.consume(event)?;
-        progress.hear(event);
-        Ok(())
-    });
-    progress.end();
-    let finish = match finished {
-        Ok(finish) => finish,
-        Err(Failure::World(error)) => return context.world_failed(&error, run.json),
-        Err(Failure::Refused(refusal)) => return refused(context, &refusal, run.json),
-    };
-    let folder = recorder.folder().display().to_string();
-    let (code, reason) = ended(&finish);
-    note(&render::human(reason.as_slice(), &program.sources, context.terminal.stderr));
-    if run.json {
-        found.extend(reason);
-        let diagnostics = serde_json::json!(machine::findings(&found, session.sources()));
-        say(&format!("{}\n", outcome::object(&finish, Some(&folder), diagnostics)));
-    } else if let Some(started) = progress.started.as_ref().filter(|_| !run.quiet) {
-        let next = next_commands(run, program, &folder, code);
-        let place = Place { run: Some(&folder), next: &next };
-        say(&outcome::table(started, &finish, &place, context.terminal.stdout));
-    }
-    code
-}
-
-/// Threads and SIMD path: the flag, else what GROWRUN_SIMD says, else the best of this machine.
-pub(super) fn compute(context: &Context, threads: usize, flag: Option<Simd>) -> Result<Compute, Refusal> {
-    let simd = match (flag, context.world.variable("GROWRUN_SIMD")) {
-        (Some(simd), _) => simd,
-        (None, None) => Simd::Auto,
-        (None, Some(word)) => Simd::find(&word).ok_or_else(|| {
-            Refusal::error(
-                "G0105",
-                format!("GROWRUN_SIMD is `{word}`, which is no SIMD path"),
-                format!("use one of {}", Simd::ALL.map(Simd::word).join(", ")),
-            )
-        })?,
-    };
-    // Small networks stay on one thread unless this is set; then equal digests at any number of threads say something.
-    let force_parallel = context.world.variable("GROWRUN_FORCE_PARALLEL").is_some();
-    Compute::new(threads, simd, force_parallel)
-}
-
-/// The first signal asks the run to end with its work saved; a second INT ends it at once.
-fn watch_signals(interrupt: &Arc<AtomicI32>) {
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGUSR1]) else {
-        // Without a handler a signal ends the program in the system's own way; nothing half-written stays.
-        return;
-    };
-    let interrupt = Arc::clone(interrupt);
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            if interrupt.swap(signal, Ordering::SeqCst) != 0 && signal == SIGINT {
-                std::process::exit(128 + SIGINT);
-            }
-        }
-    });
-}
-
-fn refused(context: &Context, refusal: &Refusal, json: bool) -> i32 {
-    context.refuse(&[from_refusal(refusal)], &Sources::default(), json);
-    // The world's failures keep their code through every floor.
-    if refusal.code == "G0801" { exit::WORLD } else { exit::BAD_INPUT }
-}
-
-/// The exit code of a run and why it did not end well.
-fn ended(finish: &Finish) -> (i32, Option<Diagnostic>) {
-    match &finish.status {
-        Status::Finished | Status::Stopped => (exit::OK, None),
-        Status::Failed(assertion) => {
-            let diagnostic = Diagnostic::error(assertion.code, assertion.span, assertion.message.clone());
-            let help = assertion.help.clone();
-            (exit::FAILED, Some(if help.is_empty() { diagnostic } else { diagnostic.help(help) }))
-        }
-        Status::Diverged { step } => {
-            let message = format!("the loss, a gradient or a weight stopped being a finite number at step {step}");
-            let help = "use a smaller `lr`, or `clip 1` behind the optimizer";
-            (exit::DIVERGED, Some(without_place("G0806", message, help)))
-        }
-        Status::Interrupted { signal } => (128 + signal, None),
-    }
+    training::train(context, job, recorder, |folder, code| next_commands(run, program, folder, code))
 }
 
 /// What makes sense after this run, of the commands that are there.
 fn next_commands(run: &Run, program: &Program, folder: &str, code: i32) -> Vec<String> {
     let file = run.file.display();
     let mut next = Vec::new();
-    if code == exit::OK && program.data.source.word == "csv" {
+    if code >= 128 {
+        next.push(format!("growrun resume {folder}"));
+    }
+    if code == super::exit::OK && program.data.source.word == "csv" {
         next.push(format!("growrun predict {folder} NEW.csv"));
     }
     next.push(format!("growrun {file} --seed {}", program.seed.wrapping_add(1)));

@@ -3,8 +3,12 @@
 use super::Context;
 use super::arguments::Overrides;
 use super::render::without_place;
-use crate::base::{Diagnostic, Error, Severity, Sources};
-use crate::check::{self, Checked, Limits, Request};
+use crate::base::world::Overlay;
+use crate::base::{Diagnostic, Error, Severity, Sources, World};
+use crate::check::{self, Checked, Limits, Program, Request, Standing};
+use crate::data::Place;
+use crate::record::Origin;
+use crate::record::schema::Record;
 use crate::syntax;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +26,16 @@ pub struct Session {
 impl Session {
     pub fn sources(&self) -> &Sources {
         &self.checked.sources
+    }
+
+    /// Where the data of its program lies.
+    pub fn place<'a>(&'a self, world: &'a dyn World, program: &'a Program) -> Place<'a> {
+        Place { world, folder: &program.data_folder, named: &self.named, seed: program.seed }
+    }
+
+    /// For the record; the command is the caller's.
+    pub fn origin(&self) -> Origin {
+        Origin { folder: self.folder.clone(), named: self.named.clone(), ..Origin::default() }
     }
 
     pub fn has_errors(&self) -> bool {
@@ -43,10 +57,105 @@ impl Session {
 
 /// Reads and checks a schedule. Errors: the file, or that of `--base`, cannot be read.
 pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limits) -> Result<Session, Error> {
-    let (mut schedule, mut diagnostics) = syntax::load(context.world, file)?;
-    let base = match &overrides.base {
-        Some(path) if check::is_fragment(&schedule) => {
-            let (base, found) = syntax::load(context.world, path)?;
+    let named = overrides.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
+    let base = overrides.base.as_deref().map(Text::File);
+    let changes = Changes { set: &overrides.set, seed: overrides.seed, length: None, standing: None };
+    let mut session = read(context.world, file, base, named, &changes, limits)?;
+    if let Some(arm) = &overrides.arm {
+        session.diagnostics.push(without_place(
+            "G0910",
+            format!("`--arm {arm}` is not there yet: arms are checked, and a later version runs them"),
+            "leave the flag out, and move the arm's events out of the arm",
+        ));
+    }
+    Ok(session)
+}
+
+/// The same for a run that goes on with another schedule.
+pub fn open_standing(
+    context: &Context,
+    file: &Path,
+    data: &[(String, String)],
+    changes: Changes,
+    limits: Limits,
+) -> Result<Session, Error> {
+    let named = data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
+    read(context.world, file, None, named, &changes, limits)
+}
+
+/// What a schedule is read with.
+#[derive(Default)]
+pub struct Changes<'a> {
+    /// `--set`
+    pub set: &'a [(String, String)],
+    /// `--seed`
+    pub seed: Option<u64>,
+    /// `--train`
+    pub length: Option<&'a str>,
+    /// Where the run stands that goes on with it.
+    pub standing: Option<&'a Standing>,
+}
+
+/// Reads and checks the schedule of a record, with the data where it was, or where `data` says. `changes`: what is new;
+/// the record's own settings hold besides. Errors: a record without a schedule.
+pub fn reopen(
+    context: &Context,
+    record: &Record,
+    data: &[(String, String)],
+    changes: Changes,
+    limits: Limits,
+) -> Result<Session, Error> {
+    let host = record.resumed.last().map_or(&record.host, |last| &last.host);
+    let folder = host.folder.as_ref().map(PathBuf::from).unwrap_or_default();
+    let mut named: BTreeMap<String, PathBuf> =
+        host.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
+    named.extend(data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
+    let text = |name: &str| record.schedule.iter().find(|file| file.name == name).map(|file| file.text.as_str());
+    let files = record.schedule.iter().filter(|file| !file.name.starts_with('<'));
+    let files = files.map(|file| (folder.join(&file.name), file.text.clone().into_bytes())).collect();
+    let world = Overlay::new(context.world, files);
+    let first = record.schedule.first().map_or("", |file| file.name.as_str());
+    let base_path = record.base.as_ref().map(|name| folder.join(name));
+    let base = match (&base_path, text(check::STARTER_NAME)) {
+        (Some(_), Some(starter)) => Some(Text::Starter(starter)),
+        (Some(path), None) => Some(Text::File(path)),
+        (None, _) => None,
+    };
+    let mut set: Vec<(String, String)> = record
+        .schedule
+        .iter()
+        .filter_map(|file| Some((file.name.strip_prefix("<--set ")?.strip_suffix('>')?.into(), file.text.clone())))
+        .collect();
+    set.extend_from_slice(changes.set);
+    let changes = Changes {
+        set: &set,
+        seed: changes.seed.or(Some(record.seed)),
+        length: changes.length.or_else(|| text(check::LENGTH_NAME).and_then(check::length_words)),
+        standing: changes.standing,
+    };
+    read(&world, &folder.join(first), base, named, &changes, limits)
+}
+
+/// A schedule's base.
+enum Text<'a> {
+    File(&'a Path),
+    /// The text that the starter had.
+    Starter(&'a str),
+}
+
+fn read(
+    world: &dyn World,
+    file: &Path,
+    base: Option<Text>,
+    named: BTreeMap<String, PathBuf>,
+    changes: &Changes,
+    limits: Limits,
+) -> Result<Session, Error> {
+    let (mut schedule, mut diagnostics) = syntax::load(world, file)?;
+    let base = match base {
+        Some(Text::Starter(text)) => Some(syntax::parse(check::STARTER_NAME, text).0),
+        Some(Text::File(path)) if check::is_fragment(&schedule) => {
+            let (base, found) = syntax::load(world, path)?;
             // The base's texts follow the fragment's own.
             let by = u16::try_from(schedule.sources.0.len()).expect("includes are capped");
             diagnostics.extend(found.into_iter().map(|mut diagnostic| {
@@ -58,25 +167,20 @@ pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limit
         _ => None,
     };
     let completed = check::complete(&mut schedule, base);
-    diagnostics.extend(syntax::resolve(&mut schedule, &overrides.set));
-    if let Some(arm) = &overrides.arm {
-        diagnostics.push(without_place(
-            "G0910",
-            format!("`--arm {arm}` is not there yet: arms are checked, and a later version runs them"),
-            "leave the flag out, and move the arm's events out of the arm",
-        ));
+    diagnostics.extend(syntax::resolve(&mut schedule, changes.set));
+    if let Some(words) = changes.length {
+        diagnostics.extend(check::set_length(&mut schedule, words));
     }
     let folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
-    let named: BTreeMap<String, PathBuf> =
-        overrides.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
     let vocabulary = crate::run::vocabulary();
     let request = Request {
-        world: context.world,
+        world,
         vocabulary: &vocabulary,
         folder: &folder,
         named: &named,
-        seed: overrides.seed,
+        seed: changes.seed,
         base: None,
+        standing: changes.standing,
         completed,
         limits,
     };

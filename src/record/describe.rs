@@ -40,10 +40,10 @@ pub fn task(task: Task) -> &'static str {
 /// name. Nobody learns from a record where its maker keeps his files.
 pub fn source_name(name: &str, program: &Program) -> String {
     let first = program.sources.0.first().map_or("", |source| source.name.as_str());
-    let folder = Path::new(first).parent().unwrap_or(Path::new(""));
-    let path = Path::new(name);
-    let shown = path.strip_prefix(folder).ok().or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
-    shown.display().to_string()
+    let clean = |path: &str| crate::syntax::clean(Path::new(path)).unwrap_or_else(|| path.into());
+    let (first, path) = (clean(first), clean(name));
+    let beneath = first.parent().and_then(|folder| path.strip_prefix(folder).ok());
+    beneath.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path).display().to_string()
 }
 
 pub fn resolved(program: &Program) -> schema::Resolved {

@@ -1,10 +1,12 @@
 //! Reads a finished run back: what `predict` needs.
 
+use super::recorder::{RECORD, broken};
 use super::schema::{self, Record};
-use super::{model, recorder::broken, weights, yaml};
+use super::{checkpoint, model, weights, yaml};
 use crate::base::{Refusal, World};
-use crate::data::Scaling;
+use crate::data::{Dataset, Scaling};
 use crate::nn::{Architecture, Network};
+use crate::run::{Finish, Heading, MetricValue, Status};
 use crate::tensor::Compute;
 use ndarray::ArrayD;
 use std::path::Path;
@@ -22,7 +24,7 @@ const WEIGHTS_BYTES_MAX: u64 = 4_100_000_000;
 
 /// The record of a run directory.
 pub fn record(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
-    let path = run.join("run.yaml");
+    let path = run.join(RECORD);
     let content = world.read(&path, yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
     let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
     let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
@@ -30,6 +32,103 @@ pub fn record(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
         return Err(broken(&path, format!("it has version {}, this is {}", record.record, schema::SCHEMA)));
     }
     Ok(record)
+}
+
+/// The record, which must be as growrun has written it, to the last byte.
+pub fn intact(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
+    let path = run.join(RECORD);
+    let content = world.read(&path, yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
+    let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
+    yaml::sealed(&text).map_err(|what| broken(&path, what))?;
+    let versions = (record.record, record.growrun.numerics, record.growrun.streams.as_str());
+    if versions != (schema::SCHEMA, schema::NUMERICS, schema::STREAMS) {
+        return Err(Refusal::error(
+            "G0803",
+            format!(
+                "`{}` was written by growrun {} with numerics {}; this is {} with numerics {}",
+                path.display(),
+                record.growrun.version,
+                record.growrun.numerics,
+                env!("CARGO_PKG_VERSION"),
+                schema::NUMERICS
+            ),
+            "other numerics give other bits: use the version that wrote it",
+        ));
+    }
+    Ok(record)
+}
+
+/// How a run that has ended did so, as it told then. Refused when it has not ended.
+pub fn finish(run: &Path, record: &Record) -> Result<Finish, Refusal> {
+    let what = |what: String| broken(&run.join(RECORD), what);
+    let outcome = record.result.as_ref().ok_or_else(|| what("the run has not ended".into()))?;
+    let exact = |hex: &str| schema::exact(hex).ok_or_else(|| what(format!("`{hex}` is no number")));
+    let epoch = |step: u64| step as f64 / record.resolved.steps_per_epoch.max(1) as f64;
+    let status = match record.status.as_str() {
+        "finished" => Status::Finished,
+        "stopped" => Status::Stopped,
+        "diverged" => Status::Diverged { step: outcome.step },
+        "interrupted" => Status::Interrupted { signal: 0 },
+        _ => Status::Failed(crate::run::Assertion {
+            code: "G0220",
+            span: crate::base::Span::default(),
+            message: record.reason.clone().unwrap_or_default(),
+            help: String::new(),
+        }),
+    };
+    let metrics = outcome.metrics.iter().map(|metric| {
+        Ok(MetricValue {
+            name: metric.name.clone(),
+            value: exact(&metric.hex)?,
+            best: exact(&metric.best_hex)?,
+            best_epoch: epoch(metric.best_step),
+            best_step: metric.best_step,
+        })
+    });
+    Ok(Finish {
+        status,
+        step: outcome.step,
+        epoch: outcome.epoch,
+        architecture: model::read(&outcome.model, &record.data).map_err(what)?,
+        parameters: outcome.parameters,
+        metrics: metrics.collect::<Result<_, _>>()?,
+        confusion: outcome.confusion.clone(),
+        events: record.events.iter().map(checkpoint::growth).collect::<Result<_, _>>().map_err(what)?,
+        weights: outcome.weights.clone(),
+        flops: outcome.flops,
+        seconds: outcome.seconds,
+    })
+}
+
+/// What was known before the first step of a run.
+pub fn heading(record: &Record) -> Heading {
+    let host = record.resumed.last().map_or(&record.host, |last| &last.host);
+    let path = record.data.arguments.get("path").map(|path| path.trim_matches('"').to_string());
+    Heading {
+        name: record.name.clone(),
+        data: path.map_or(record.data.source.clone(), |path| format!("{} {path}", record.data.source)),
+        seed: record.seed,
+        threads: host.threads,
+    }
+}
+
+/// Refuses data that is not that of the record, and names the file.
+pub fn same_data(dataset: &Dataset, record: &Record) -> Result<(), Refusal> {
+    if dataset.digest == record.data.digest {
+        return Ok(());
+    }
+    let differs = dataset.files.iter().zip(&record.data.files).find(|(now, then)| now.sha256 != then.sha256);
+    let message = match differs {
+        Some((now, then)) => format!(
+            "`{}` is not the file that the run was trained on: its sha256 is {}, the record says {}",
+            now.name, now.sha256, then.sha256
+        ),
+        None => {
+            format!("the data is not that of the record: its digest is {}, not {}", dataset.digest, record.data.digest)
+        }
+    };
+    Err(Refusal::error("G0808", message, "bring the old file back, or name it by `--data NAME=PATH`"))
 }
 
 /// The record, the final network and the scaling of a run directory.

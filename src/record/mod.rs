@@ -5,6 +5,7 @@ mod describe;
 pub mod load;
 mod model;
 mod recorder;
+pub mod resume;
 pub mod schema;
 pub mod weights;
 pub mod yaml;

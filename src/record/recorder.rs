@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const EVENTS_MAX: usize = 1000;
 /// Checkpoints in run.yaml whose files are gone; beyond that every other one is forgotten.
 const GONE_MAX: usize = 128;
+/// Largest metrics.jsonl with which a run is gone on with, in bytes.
+const METRICS_BYTES_MAX: u64 = 1 << 36;
 /// Checkpoints that are kept of those that only time asked for.
 const AUTO_KEPT: usize = 2;
 
@@ -67,7 +69,7 @@ impl<'w> Recorder<'w> {
         origin: Origin,
     ) -> Result<Recorder<'w>> {
         let folder = new_folder(world, &runs.join(slug(&program.name)))?;
-        let lock = world.lock(&folder.join(LOCK))?;
+        let lock = Recorder::lock(world, &folder)?;
         Ok(Recorder {
             world,
             folder,
@@ -77,6 +79,11 @@ impl<'w> Recorder<'w> {
             scaling: dataset.scaling.clone(),
             _lock: lock,
         })
+    }
+
+    /// Keeps other processes from writing into a run directory, while the lock lives.
+    pub fn lock(world: &dyn World, folder: &Path) -> Result<Box<dyn Lock>> {
+        world.lock(&folder.join(LOCK))
     }
 
     /// The same for a run that begins where another one stood.
@@ -108,11 +115,14 @@ impl<'w> Recorder<'w> {
         };
         let number = entry.map_or(0, |(entry, _)| entry.number);
         record.checkpoints.retain(|known| known.number < number);
-        for known in &mut record.checkpoints {
-            known.kept = there.contains(&known.name);
-        }
         // A crash may have come between the checkpoint and the record.
         record.checkpoints.extend(entry.map(|(entry, _)| entry.clone()));
+        // Of several of one name the last one's files are there.
+        let mut names = there;
+        for known in record.checkpoints.iter_mut().rev() {
+            let place = names.iter().position(|name| *name == known.name);
+            known.kept = place.map(|place| names.swap_remove(place)).is_some();
+        }
         let events = entry.map_or(&[][..], |(_, meta)| &meta.events);
         record.events = events.iter().take(EVENTS_MAX).cloned().collect();
         record.events_left_out = events.len().saturating_sub(EVENTS_MAX) as u64;
@@ -127,7 +137,7 @@ impl<'w> Recorder<'w> {
         // What was told behind the checkpoint will be told again.
         let path = folder.join(METRICS);
         let mut told = match world.entry(&path)? {
-            Some(_) => world.read(&path, u64::MAX)?,
+            Some(_) => world.read(&path, METRICS_BYTES_MAX)?,
             None => Vec::new(),
         };
         told.truncate(entry.map_or(0, |(_, meta)| meta.metrics_bytes as usize));
@@ -482,10 +492,10 @@ fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
     }
 }
 
-const RECORD: &str = "run.yaml";
+pub(super) const RECORD: &str = "run.yaml";
 const LOCK: &str = "lock";
 const METRICS: &str = "metrics.jsonl";
-const CHECKPOINTS: &str = "checkpoints";
+pub(super) const CHECKPOINTS: &str = "checkpoints";
 const FINAL: &str = "final.safetensors";
 const SCALING: &str = "scaling.safetensors";
 /// What the names of checkpoints begin with that come and go.

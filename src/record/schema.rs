@@ -355,7 +355,11 @@ pub struct Metric {
 impl Metric {
     /// The exact value, also when it is not finite; `None` when the record was tampered with.
     pub fn exact(&self) -> Option<f64> {
-        let digits = self.hex.strip_prefix("0x")?;
-        u64::from_str_radix(digits, 16).ok().map(f64::from_bits)
+        exact(&self.hex)
     }
+}
+
+/// The number whose bits are written as `0x3fef5c28f5c28f5c`.
+pub fn exact(hex: &str) -> Option<f64> {
+    u64::from_str_radix(hex.strip_prefix("0x")?, 16).ok().map(f64::from_bits)
 }

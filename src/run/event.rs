@@ -62,6 +62,23 @@ pub struct Started {
     pub step: u64,
 }
 
+/// What the table at a run's end begins with.
+#[derive(Clone, Debug)]
+pub struct Heading {
+    pub name: String,
+    /// `digits`, or the source's name and path.
+    pub data: String,
+    pub seed: u64,
+    pub threads: usize,
+}
+
+impl Started {
+    pub fn heading(&self) -> Heading {
+        let Started { name, data, seed, threads, .. } = self;
+        Heading { name: name.clone(), data: data.clone(), seed: *seed, threads: *threads }
+    }
+}
+
 /// Examples in each part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Examples {

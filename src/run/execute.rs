@@ -86,12 +86,12 @@ pub fn proceed(
     consumer: &mut Consumer,
 ) -> Result<Finish, Failure> {
     let mut run = Run::new(program, dataset, options, world, consumer)?;
-    let Resumption { saved, good } = resumption;
-    run.saved_at = good.as_ref().map(|good| (good.progress.step, good.growths.len()));
-    run.take_over(saved)?;
-    if matches!(program.train.on_divergence, Divergence::Rollback { .. }) {
-        run.last_good = good.map(Box::new);
+    let Resumption { saved, saved_at, good } = resumption;
+    if super::rolls_back(program) {
+        run.last_good = Some(Box::new(good.unwrap_or_else(|| saved.clone())));
     }
+    run.saved_at = saved_at;
+    run.take_over(saved)?;
     run.complete()
 }
 
@@ -194,6 +194,8 @@ impl<'r> Run<'r> {
         if self.saved_at.is_none() {
             self.save(Reason::Start)?;
         }
+        // A run that was ended between its last checkpoint and its record has only the latter to write.
+        let was_over = self.progress.cursor.phase == Phase::Over;
         let status = loop {
             if let Some(signal) = self.interrupted() {
                 self.save(Reason::Interrupted)?;
@@ -201,7 +203,9 @@ impl<'r> Run<'r> {
             }
             match self.advance()? {
                 Flow::Continue if self.progress.cursor.phase == Phase::Over => {
-                    self.save(Reason::End)?;
+                    if !was_over {
+                        self.save(Reason::End)?;
+                    }
                     break if self.progress.cursor.stopped { Status::Stopped } else { Status::Finished };
                 }
                 Flow::Continue | Flow::Again => {}
@@ -404,7 +408,7 @@ impl<'r> Run<'r> {
         (self.consumer)(&Event::Checkpoint(checkpoint))?;
         if reason.is_by_schedule() {
             self.saved_at = Some((self.progress.step, self.growths.len()));
-            if matches!(self.program.train.on_divergence, Divergence::Rollback { .. }) {
+            if super::rolls_back(self.program) {
                 self.last_good = Some(Box::new(self.snapshot()));
             }
         }

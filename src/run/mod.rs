@@ -4,6 +4,7 @@
 
 mod actions;
 mod agenda;
+mod carry;
 pub mod event;
 mod execute;
 mod growing;
@@ -17,8 +18,8 @@ mod shock;
 mod training;
 
 pub use event::{
-    Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, MetricValue, Reason, RolledBack, Shock, Started,
-    Status, Stepped,
+    Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, Heading, MetricValue, Reason, RolledBack, Shock,
+    Started, Status, Stepped,
 };
 pub use execute::{Autosave, Consumer, Failure, Options, execute, proceed};
 pub use history::History;
@@ -44,6 +45,11 @@ pub fn vocabulary() -> Vocabulary {
             })
             .collect(),
     }
+}
+
+/// Whether a run of the program may go back to an earlier checkpoint.
+pub fn rolls_back(program: &Program) -> bool {
+    matches!(program.train.on_divergence, crate::check::program::Divergence::Rollback { .. })
 }
 
 /// Reads, splits and scales the program's data.

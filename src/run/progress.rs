@@ -28,8 +28,10 @@ pub struct Saved {
 /// What a run goes on from.
 pub struct Resumption {
     pub saved: Saved,
-    /// The last checkpoint that the schedule asked for, which `on_divergence rollback` goes back to: `saved`, or one
-    /// before it. `None` where another run's checkpoint is the beginning of this one.
+    /// Steps and growth events at the last checkpoint that the schedule asked for. `None` where another run's
+    /// checkpoint is the beginning of this one.
+    pub saved_at: Option<(u64, usize)>,
+    /// That checkpoint, which `on_divergence rollback` goes back to; without it, `saved`.
     pub good: Option<Saved>,
 }
 

@@ -36,6 +36,13 @@ impl Default for Turns {
     }
 }
 
+impl Turns {
+    /// The `during` of event `number` is over.
+    pub fn take_back(&mut self, number: usize) {
+        self.lent.retain(|(lender, _)| *lender != number);
+    }
+}
+
 impl Rate {
     pub fn new(base: f64, shape: LrShape, warmup_steps: u64, total: u64) -> Rate {
         Rate { base, shape, warmup_steps, total, turns: Turns::default() }
@@ -117,7 +124,7 @@ impl Rate {
 
     /// The `during` of event `number` is over.
     pub fn take_back(&mut self, number: usize) {
-        self.turns.lent.retain(|(lender, _)| *lender != number);
+        self.turns.take_back(number);
     }
 
     /// `set lr by F`

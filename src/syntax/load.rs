@@ -140,7 +140,7 @@ impl Loader<'_> {
 }
 
 /// The path without `.` and `..`, by its text alone; `None` when it leads above where it starts.
-fn clean(path: &Path) -> Option<PathBuf> {
+pub fn clean(path: &Path) -> Option<PathBuf> {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -26,7 +26,7 @@ mod suggest;
 
 pub use ast::{Arm, Atom, Event, Let, Phrase, Schedule, Section, Sweep, Trigger};
 pub use lexemes::{Lexeme, lexemes};
-pub use load::load;
+pub use load::{clean, load};
 pub use resolve::{lets_as_text, resolve};
 
 use crate::base::{Diagnostic, Sources, Span, Spanned};

@@ -42,6 +42,7 @@ pub fn checked(text: &str) -> Checked {
         seed: None,
         base: None,
         completed: None,
+        standing: None,
         limits: Limits { memory: Some(8 << 30), ..Limits::default() },
     };
     let mut checked = check(schedule, &request);

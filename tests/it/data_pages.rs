@@ -19,6 +19,7 @@ fn findings(folder: &Path, text: &str) -> Vec<String> {
             seed: None,
             base: None,
             completed: None,
+            standing: None,
             limits: Default::default(),
         },
     );

@@ -1,5 +1,5 @@
 //! Every single file operation fails, in every way: what was saved stays, and what is there is whole.
 
-mod memory;
+pub mod memory;
 mod protocols;
 mod runs;

@@ -9,6 +9,7 @@ mod faults;
 mod growth;
 mod house;
 mod mistakes;
+mod resume;
 mod run;
 mod syntax;
 mod triggers;

@@ -38,6 +38,7 @@ pub fn checked(text: &str, seed: Option<u64>) -> (Checked, Vec<Diagnostic>) {
             seed,
             base: None,
             completed: None,
+            standing: None,
             limits: Default::default(),
         },
     );

@@ -6,9 +6,11 @@
 
 pub mod commit;
 mod error;
+mod overlay;
 mod real;
 
 pub use error::{Error, Result};
+pub use overlay::Overlay;
 pub use real::Real;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,244 @@
+//! `growrun resume`: goes on with a run that was interrupted or crashed, or, with another length or schedule, begins a
+//! run that has it as its parent.
+
+use super::arguments::Resume;
+use super::outcome::{self, Place};
+use super::render::{self, from_refusal};
+use super::session::{self, Changes, Session};
+use super::terminal::{note, say};
+use super::training::{self, Job, refused};
+use super::{Context, exit};
+use crate::base::{Diagnostic, Error, Refusal, Severity, Sources, World};
+use crate::check::{Program, Standing};
+use crate::data::Dataset;
+use crate::record::resume::{self, Found};
+use crate::record::schema::{self, Record};
+use crate::record::{Origin, Recorder, load};
+use crate::run::{self, Resumption, Saved};
+use std::path::Path;
+
+/// Why nothing could be gone on with.
+enum Stop {
+    World(Error),
+    Refused(Refusal),
+    /// The schedule has mistakes.
+    Mistakes(Vec<Diagnostic>, Sources),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::World(error)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
+    }
+}
+
+pub fn run(context: &Context, resume: &Resume, command: Vec<String>) -> i32 {
+    let done = load::intact(context.world, &resume.run).map_err(Stop::from).and_then(|record| {
+        if resume.train.is_some() || resume.schedule.is_some() {
+            branch(context, resume, &record, command)
+        } else if record.result.is_some() && record.status != "interrupted" {
+            Ok(tell(context, resume, &record)?)
+        } else {
+            go_on(context, resume, command)
+        }
+    });
+    match done {
+        Ok(code) => code,
+        Err(Stop::World(error)) => context.world_failed(&error, resume.json),
+        Err(Stop::Refused(refusal)) => refused(context, &refusal, resume.json),
+        Err(Stop::Mistakes(found, sources)) => context.refuse(&found, &sources, resume.json),
+    }
+}
+
+/// The same run, from its newest whole checkpoint.
+fn go_on(context: &Context, resume: &Resume, command: Vec<String>) -> Result<i32, Stop> {
+    let world = context.world;
+    // The run may have ended, or another process may have taken it up, between the first look and the lock.
+    let lock = Recorder::lock(world, &resume.run)?;
+    let record = load::intact(world, &resume.run)?;
+    let session = reopened(context, resume, &record, Changes::default())?;
+    let program = session.checked.program.as_ref().expect("it has no mistake");
+    let options = training::options(context, &resume.resources)?;
+    let dataset = dataset(world, &session, program, &record)?;
+    let found = resume::find(world, &resume.run, &record, run::rolls_back(program))?;
+    told(context, resume, &found);
+    let origin = Origin { command, ..session.origin() };
+    found.set_aside(world)?;
+    let (entry, resumption) = match found.split() {
+        Some((entry, meta, resumption)) => (Some((entry, meta)), Some(resumption)),
+        None => (None, None),
+    };
+    let from = entry.as_ref().map(|(entry, meta)| (entry, meta));
+    let recorder = Recorder::reopen(world, &resume.run, lock, record, &dataset, origin, from)?;
+    let job = Job {
+        program,
+        dataset: &dataset,
+        options: &options,
+        resumption,
+        found: Vec::new(),
+        quiet: resume.quiet,
+        json: resume.json,
+    };
+    Ok(training::train(context, job, recorder, next))
+}
+
+/// A new run that begins where this one stands, with another length or schedule.
+fn branch(context: &Context, resume: &Resume, record: &Record, command: Vec<String>) -> Result<i32, Stop> {
+    let world = context.world;
+    let old = reopened(context, resume, record, Changes::default())?;
+    let old = old.checked.program.as_ref().expect("it has no mistake");
+    let found = resume::find(world, &resume.run, record, false)?;
+    told(context, resume, &found);
+    let Some((read, saved)) = found.newest else {
+        return Err(Stop::Refused(Refusal::error(
+            "G0807",
+            format!("`{}` has no checkpoint to go on from", resume.run.display()),
+            "begin a run of its own with the changed schedule",
+        )));
+    };
+    let standing = |saved: &Saved| Standing {
+        step: saved.progress.step,
+        architecture: saved.architecture.clone(),
+        done: saved.progress.done.clone(),
+    };
+    let length = resume.train.as_deref();
+    let (session, saved) = match &resume.schedule {
+        Some(file) => {
+            // Windows of the old schedule are closed before the new one is judged.
+            let closed = saved.clone().rescheduled(old, old);
+            let standing = standing(&closed);
+            let changes = Changes { set: &resume.set, length, standing: Some(&standing), ..Changes::default() };
+            let session = session::open_standing(context, file, &resume.data, changes, limits(context, resume))?;
+            let session = without_mistakes(context, session)?;
+            let new = session.checked.program.as_ref().expect("it has no mistake");
+            let saved = saved.rescheduled(old, new);
+            (session, saved)
+        }
+        None => {
+            let standing = standing(&saved.clone().lengthened(old, old));
+            let changes = Changes { set: &resume.set, length, standing: Some(&standing), ..Changes::default() };
+            let session = reopened(context, resume, record, changes)?;
+            let new = session.checked.program.as_ref().expect("it has no mistake");
+            let saved = saved.lengthened(old, new);
+            (session, saved)
+        }
+    };
+    let program = session.checked.program.as_ref().expect("it has no mistake");
+    if saved.progress.step >= program.train.steps {
+        let message = format!(
+            "the run stands at step {}, and the schedule ends at step {}: nothing is left to train",
+            saved.progress.step, program.train.steps
+        );
+        return Err(Stop::Refused(Refusal::error("G0807", message, "train for longer: `--train 80 epochs`")));
+    }
+    let options = training::options(context, &resume.resources)?;
+    let dataset = run::load_data(program, &session.place(world, program))?;
+    let parent = schema::Parent {
+        run: numbered(world, &resume.run),
+        schedule_digest: record.schedule_digest.clone(),
+        checkpoint: read.entry.name.clone(),
+        step: read.entry.step,
+        digest: read.entry.digest.clone(),
+    };
+    let origin = Origin { command, ..session.origin() };
+    let recorder = Recorder::create(world, &resume.out, program, &dataset, origin)?.branch(parent);
+    let job = Job {
+        program,
+        dataset: &dataset,
+        options: &options,
+        resumption: Some(Resumption { saved, saved_at: None, good: None }),
+        found: Vec::new(),
+        quiet: resume.quiet,
+        json: resume.json,
+    };
+    Ok(training::train(context, job, recorder, next))
+}
+
+/// Of a run that has ended: its result once more.
+fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refusal> {
+    let finish = load::finish(&resume.run, record)?;
+    let folder = resume.run.display().to_string();
+    let code = match record.status.as_str() {
+        "failed" => exit::FAILED,
+        "diverged" => exit::DIVERGED,
+        _ => exit::OK,
+    };
+    let why = record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let text = format!(
+        "  `{folder}` has {}{why}; nothing is left to go on with.\n  `--train 80 epochs` trains it for longer, \
+         `--schedule FILE` goes on with another schedule.\n",
+        record.status
+    );
+    note(&text);
+    if resume.json {
+        say(&format!("{}\n", outcome::object(&finish, Some(&folder), serde_json::json!([]))));
+    } else if !resume.quiet {
+        let next = next(&folder, code);
+        let place = Place { run: Some(&folder), next: &next };
+        say(&outcome::table(&load::heading(record), &finish, &place, context.terminal.stdout));
+    }
+    Ok(code)
+}
+
+fn limits(context: &Context, resume: &Resume) -> crate::check::Limits {
+    resume.resources.limits(&context.world.host())
+}
+
+/// The schedule of the record, checked.
+fn reopened(context: &Context, resume: &Resume, record: &Record, changes: Changes) -> Result<Session, Stop> {
+    let session = session::reopen(context, record, &resume.data, changes, limits(context, resume))?;
+    without_mistakes(context, session)
+}
+
+fn without_mistakes(context: &Context, session: Session) -> Result<Session, Stop> {
+    let mut found = session.diagnostics.clone();
+    if !session.has_errors() {
+        found.extend(session.obstacles());
+    }
+    if session.checked.program.is_none() || found.iter().any(|found| found.severity == Severity::Error) {
+        return Err(Stop::Mistakes(found, session.sources().clone()));
+    }
+    note(&render::human(&found, session.sources(), context.terminal.stderr));
+    Ok(session)
+}
+
+/// The data of the record, which must be the same bytes.
+fn dataset(world: &dyn World, session: &Session, program: &Program, record: &Record) -> Result<Dataset, Stop> {
+    let dataset = run::load_data(program, &session.place(world, program))?;
+    load::same_data(&dataset, record)?;
+    Ok(dataset)
+}
+
+/// Says from where it goes on, and what could not be used.
+fn told(context: &Context, resume: &Resume, found: &Found) {
+    for (_, refusal) in &found.broken {
+        let warning = Diagnostic { severity: Severity::Warning, ..from_refusal(refusal) };
+        note(&render::human(&[warning], &Sources::default(), context.terminal.stderr));
+    }
+    if resume.quiet {
+        return;
+    }
+    match &found.newest {
+        Some((read, _)) => note(&format!("  goes on from `{}`, step {}\n", read.entry.name, read.entry.step)),
+        None => note("  no checkpoint is whole: begins again at step 0\n"),
+    }
+}
+
+/// `first-growth/0001`
+fn numbered(world: &dyn World, run: &Path) -> String {
+    let path = world.canonical(run).unwrap_or_else(|_| run.into());
+    let parts: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy().into_owned()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
+fn next(folder: &str, code: i32) -> Vec<String> {
+    if code >= 128 {
+        return vec![format!("growrun resume {folder}")];
+    }
+    vec![format!("growrun verify {folder}"), format!("growrun resume {folder} --train '80 epochs'")]
+}

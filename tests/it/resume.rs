@@ -1,0 +1,3 @@
+//! A run that was interrupted goes on to the same bits as if it had never stopped, wherever it stood.
+
+mod every_place;

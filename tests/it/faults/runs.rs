@@ -73,6 +73,45 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// Goes on with what is on the disk, as `growrun resume` does. `None` when the record itself was not there yet.
+    fn resume(&self, world: &Memory) -> Result<Option<Finish>, String> {
+        let folder = Path::new(FOLDER);
+        if world.entry(&folder.join("run.yaml")).map_err(|error| error.to_string())?.is_none() {
+            return Ok(None);
+        }
+        let refused = |refusal: growrun::base::Refusal| refusal.message;
+        let failed = |error: growrun::base::Error| error.to_string();
+        let lock = record::Recorder::lock(world, folder).map_err(failed)?;
+        let known = record::load::intact(world, folder).map_err(refused)?;
+        if known.result.is_some() {
+            return record::load::finish(folder, &known).map(Some).map_err(refused);
+        }
+        let found = record::resume::find(world, folder, &known, false).map_err(refused)?;
+        if let Some((path, why)) = found.broken.first() {
+            return Err(format!("`{}` is broken: {}", path.display(), why.message));
+        }
+        found.set_aside(world).map_err(failed)?;
+        let split = found.split();
+        let entry = split.as_ref().map(|(entry, meta, _)| (entry, meta));
+        let mut recorder =
+            record::Recorder::reopen(world, folder, lock, known, &self.dataset, record::Origin::default(), entry)
+                .map_err(failed)?;
+        let mut consumer = |event: &run::Event| recorder.consume(event);
+        let result = match split {
+            None => run::execute(&self.program, &self.dataset, &self.options, world, &mut consumer),
+            Some((_, _, from)) => {
+                run::proceed(&self.program, &self.dataset, &self.options, world, from, &mut consumer)
+            }
+        };
+        match result {
+            Ok(finish) => Ok(Some(finish)),
+            Err(Failure::World(error)) => Err(error.to_string()),
+            Err(Failure::Refused(refusal)) => Err(refusal.message),
+        }
+    }
+}
+
 /// A run in which nothing fails.
 struct Clean {
     operations: Vec<String>,
@@ -158,7 +197,7 @@ fn sweep(title: &str, exchanges: bool, faults: &[Fault]) {
     let (subject, disk) = (Subject::new(), Memory::new(exchanges));
     let clean = Clean::new(&subject, &disk);
     let nothing = Files::default();
-    let (mut tried, mut survived) = (0, 0);
+    let (mut tried, mut survived, mut resumed) = (0, 0, 0);
     for (number, name) in clean.operations.iter().enumerate() {
         for &fault in faults {
             if fault == Fault::Short && !name.starts_with("write") {
@@ -184,6 +223,17 @@ fn sweep(title: &str, exchanges: bool, faults: &[Fault]) {
                 let found = world.after(loss);
                 check(&found, before, after, loss).unwrap_or_else(|why| panic!("{what}, then {loss:?}: {why}"));
             }
+            // After everything that was not synced was lost, and after one of the other kinds of loss in turn.
+            for loss in [Loss::Everything, LOSSES[number % LOSSES.len()]] {
+                match subject.resume(&world.after(loss)) {
+                    Ok(None) => assert!(number < 20, "{what}, then {loss:?}: there is no record"),
+                    Ok(Some(finish)) => {
+                        resumed += 1;
+                        assert_eq!(finish.weights, clean.weights, "{what}, then {loss:?}, then resumed");
+                    }
+                    Err(why) => panic!("{what}, then {loss:?}: cannot be resumed: {why}"),
+                }
+            }
         }
     }
     // What a whole run wrote survives a power cut at its end.
@@ -195,7 +245,7 @@ fn sweep(title: &str, exchanges: bool, faults: &[Fault]) {
     }
     println!(
         "{title}: {} operations, {tried} faults, each followed by {} kinds of loss; {survived} times best effort failed \
-         and the run went on",
+         and the run went on; {resumed} times it was resumed to the same weights",
         clean.operations.len(),
         LOSSES.len()
     );
@@ -219,4 +269,40 @@ fn a_run_directory_survives_a_full_disk_at_any_operation() {
 #[test]
 fn a_run_directory_survives_a_failing_disk_at_any_operation() {
     sweep("a run on a failing disk", true, &[Fault::Broken, Fault::BrokenAfterwards, Fault::Short]);
+}
+
+#[test]
+fn resuming_survives_a_fault_at_any_operation_too() {
+    let (subject, disk) = (Subject::new(), Memory::new(true));
+    let clean = Clean::new(&subject, &disk);
+    // The power is cut in the middle of the second growth's checkpoint.
+    let at = clean.operations.iter().position(|name| name.contains("growth-0002-after.tmp/weights"));
+    let torn = disk.failing(at.expect("it is written") + 1, Fault::Crash);
+    assert!(subject.train(&torn, |_| {}).result.is_err());
+    let torn = torn.after(Loss::Some(1));
+    let whole = torn.after(Loss::Nothing);
+    let finish = subject.resume(&whole).expect("it goes on").expect("there is a record");
+    assert_eq!(finish.weights, clean.weights);
+    let operations = whole.operations();
+    let mut tried = 0;
+    for (number, name) in operations.iter().enumerate() {
+        for fault in [Fault::Crash, Fault::Full, Fault::Broken, Fault::BrokenAfterwards, Fault::Short] {
+            if fault == Fault::Short && !name.starts_with("write") {
+                continue;
+            }
+            let world = torn.failing(number + 1, fault);
+            let first = subject.resume(&world);
+            let loss = LOSSES[number % LOSSES.len()];
+            let what = format!("{fault:?} at operation {} of resuming ({name}), then {loss:?}", number + 1);
+            if let Ok(finish) = &first {
+                assert_eq!(finish.as_ref().and_then(|finish| finish.weights.clone()), clean.weights, "{what}");
+            }
+            match subject.resume(&world.after(loss)) {
+                Ok(Some(finish)) => assert_eq!(finish.weights, clean.weights, "{what}"),
+                other => panic!("{what}: {:?}", other.map(|finish| finish.map(|finish| finish.status))),
+            }
+            tried += 1;
+        }
+    }
+    println!("resuming: {} operations, {tried} faults, each followed by resuming again", operations.len());
 }

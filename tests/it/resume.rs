@@ -1,3 +1,5 @@
 //! A run that was interrupted goes on to the same bits as if it had never stopped, wherever it stood.
 
+#[cfg(unix)]
+mod crashes;
 mod every_place;

@@ -100,9 +100,7 @@ impl Subject {
         let mut consumer = |event: &run::Event| recorder.consume(event);
         let result = match split {
             None => run::execute(&self.program, &self.dataset, &self.options, world, &mut consumer),
-            Some((_, _, from)) => {
-                run::proceed(&self.program, &self.dataset, &self.options, world, from, &mut consumer)
-            }
+            Some((_, _, from)) => run::proceed(&self.program, &self.dataset, &self.options, world, from, &mut consumer),
         };
         match result {
             Ok(finish) => Ok(Some(finish)),

@@ -41,7 +41,7 @@ use crate::syntax::{Atom, Schedule, Section};
 use program::{Base, Event, Trigger};
 use replay::Read;
 use report::Report;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What a schedule is checked against.
@@ -183,7 +183,8 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
         let batch = data.as_ref().and_then(|data| data.batch).unwrap_or(32);
         let start = || replay::Start {
             architecture: request.standing.map_or(&model.architecture, |standing| &standing.architecture).clone(),
-            causes: model.causes.clone(),
+            // Of a run that goes on the widths come from its past, not from the `model` section.
+            causes: if request.standing.is_none() { model.causes.clone() } else { HashMap::new() },
             doubtful: doubtful.clone(),
             batch,
             past: request.standing.map(|standing| (standing.step, standing.done.clone())),

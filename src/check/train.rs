@@ -109,8 +109,12 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
     let kept = texts.checkpoint.as_ref().and_then(|args| args.integer("keep")).unwrap_or(2);
     let on_divergence = match texts.on_divergence.as_ref().and_then(|args| args.values("then")) {
         Some([_, Value::Factor(factor), Value::Integer(at_most)]) => {
-            if let Some(args) = &texts.on_divergence {
-                reader.report.not_yet(args.span_of("then"), "`on_divergence rollback`");
+            if let Some(args) = texts.on_divergence.as_ref().filter(|_| !(*factor > 0.0 && *factor < 1.0)) {
+                let message = format!("going back with {factor}x the learning rate diverges again");
+                reader.report.add(
+                    Diagnostic::error("G0107", args.span_of("then"), message)
+                        .help("use a factor between 0 and 1, such as `rollback lr 0.5x at most 3 times`"),
+                );
             }
             Divergence::Rollback { factor: *factor, at_most: *at_most }
         }

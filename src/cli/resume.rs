@@ -9,13 +9,14 @@ use super::terminal::{note, say};
 use super::training::{self, Job, refused};
 use super::{Context, exit};
 use crate::base::{Diagnostic, Error, Refusal, Severity, Sources, World};
+use crate::check::program::Trigger;
 use crate::check::{Program, Standing};
 use crate::data::Dataset;
-use crate::record::resume::{self, Found};
+use crate::record::resume;
 use crate::record::schema::{self, Record};
 use crate::record::{Origin, Recorder, load};
 use crate::run::{self, Resumption, Saved};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why nothing could be gone on with.
 enum Stop {
@@ -66,7 +67,13 @@ fn go_on(context: &Context, resume: &Resume, command: Vec<String>) -> Result<i32
     let options = training::options(context, &resume.resources)?;
     let dataset = dataset(world, &session, program, &record)?;
     let found = resume::find(world, &resume.run, &record, run::rolls_back(program))?;
-    told(context, resume, &found);
+    warn(context, &found.broken);
+    if !resume.quiet {
+        match &found.newest {
+            Some((read, _)) => note(&from_there(&read.entry, None)),
+            None => note("  no checkpoint is whole: begins again at step 0\n"),
+        }
+    }
     let origin = Origin { command, ..session.origin() };
     found.set_aside(world)?;
     let (entry, resumption) = match found.split() {
@@ -84,7 +91,8 @@ fn go_on(context: &Context, resume: &Resume, command: Vec<String>) -> Result<i32
         quiet: resume.quiet,
         json: resume.json,
     };
-    Ok(training::train(context, job, recorder, next))
+    let all = epochs(program.train.steps, program.data.steps_per_epoch);
+    Ok(training::train(context, job, recorder, |folder, code| next(folder, code, all)))
 }
 
 /// A new run that begins where this one stands, with another length or schedule.
@@ -93,7 +101,7 @@ fn branch(context: &Context, resume: &Resume, record: &Record, command: Vec<Stri
     let old = reopened(context, resume, record, Changes::default())?;
     let old = old.checked.program.as_ref().expect("it has no mistake");
     let found = resume::find(world, &resume.run, record, false)?;
-    told(context, resume, &found);
+    let broken = found.broken;
     let Some((read, saved)) = found.newest else {
         return Err(Stop::Refused(Refusal::error(
             "G0807",
@@ -134,7 +142,14 @@ fn branch(context: &Context, resume: &Resume, record: &Record, command: Vec<Stri
             "the run stands at step {}, and the schedule ends at step {}: nothing is left to train",
             saved.progress.step, program.train.steps
         );
-        return Err(Stop::Refused(Refusal::error("G0807", message, "train for longer: `--train 80 epochs`")));
+        let longer = 2 * epochs(program.train.steps, program.data.steps_per_epoch);
+        let help =
+            format!("train for longer, such as `--train '{longer} epochs'`: a length counts from the first step");
+        return Err(Stop::Refused(Refusal::error("G0807", message, help)));
+    }
+    warn(context, &broken);
+    if !resume.quiet {
+        note(&from_there(&read.entry, resume.schedule.as_ref().map(|_| program)));
     }
     let options = training::options(context, &resume.resources)?;
     let dataset = run::load_data(program, &session.place(world, program))?;
@@ -156,7 +171,8 @@ fn branch(context: &Context, resume: &Resume, record: &Record, command: Vec<Stri
         quiet: resume.quiet,
         json: resume.json,
     };
-    Ok(training::train(context, job, recorder, next))
+    let all = epochs(program.train.steps, program.data.steps_per_epoch);
+    Ok(training::train(context, job, recorder, |folder, code| next(folder, code, all)))
 }
 
 /// Of a run that has ended: its result once more.
@@ -169,16 +185,18 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
         _ => exit::OK,
     };
     let why = record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let all = epochs(record.resolved.steps, record.resolved.steps_per_epoch);
     let text = format!(
-        "  `{folder}` has {}{why}; nothing is left to go on with.\n  `--train 80 epochs` trains it for longer, \
+        "  `{folder}` has {}{why}: nothing is left to go on with.\n  `--train '{} epochs'` trains it for longer, \
          `--schedule FILE` goes on with another schedule.\n",
-        record.status
+        record.status,
+        2 * all
     );
     note(&text);
     if resume.json {
         say(&format!("{}\n", outcome::object(&finish, Some(&folder), serde_json::json!([]))));
     } else if !resume.quiet {
-        let next = next(&folder, code);
+        let next = next(&folder, code, all);
         let place = Place { run: Some(&folder), next: &next };
         say(&outcome::table(&load::heading(record), &finish, &place, context.terminal.stdout));
     }
@@ -214,19 +232,34 @@ fn dataset(world: &dyn World, session: &Session, program: &Program, record: &Rec
     Ok(dataset)
 }
 
-/// Says from where it goes on, and what could not be used.
-fn told(context: &Context, resume: &Resume, found: &Found) {
-    for (_, refusal) in &found.broken {
-        let warning = Diagnostic { severity: Severity::Warning, ..from_refusal(refusal) };
-        note(&render::human(&[warning], &Sources::default(), context.terminal.stderr));
+/// Tells which checkpoints could not be used.
+fn warn(context: &Context, broken: &[(PathBuf, Refusal)]) {
+    let warnings: Vec<Diagnostic> = broken
+        .iter()
+        .map(|(_, refusal)| {
+            let help = Some("it gets a name that begins with `broken-`; the newest that is whole is taken".to_string());
+            Diagnostic { severity: Severity::Warning, help, ..from_refusal(refusal) }
+        })
+        .collect();
+    note(&render::human(&warnings, &Sources::default(), context.terminal.stderr));
+}
+
+/// From where a run goes on; of another schedule (`changed`) also which of its events are past.
+fn from_there(entry: &schema::Checkpoint, changed: Option<&Program>) -> String {
+    let mut text = format!("  goes on from `{}`, step {}\n", entry.name, entry.step);
+    for event in changed.iter().flat_map(|program| &program.events) {
+        let past = match event.trigger {
+            Trigger::At { end: true, .. } => false,
+            Trigger::At { step, .. } => step <= entry.step,
+            Trigger::Every { until, .. } | Trigger::When { until, .. } => until <= entry.step,
+            Trigger::During { to, .. } => to <= entry.step,
+        };
+        if past {
+            let actions: Vec<&str> = event.actions.iter().map(|action| action.text.as_str()).collect();
+            text.push_str(&format!("  past already: {} (step {})\n", actions.join("; "), event.trigger.first_step()));
+        }
     }
-    if resume.quiet {
-        return;
-    }
-    match &found.newest {
-        Some((read, _)) => note(&format!("  goes on from `{}`, step {}\n", read.entry.name, read.entry.step)),
-        None => note("  no checkpoint is whole: begins again at step 0\n"),
-    }
+    text
 }
 
 /// `first-growth/0001`
@@ -236,9 +269,14 @@ fn numbered(world: &dyn World, run: &Path) -> String {
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }
 
-fn next(folder: &str, code: i32) -> Vec<String> {
+/// What makes sense after a run of so many epochs.
+fn next(folder: &str, code: i32, epochs: u64) -> Vec<String> {
     if code >= 128 {
         return vec![format!("growrun resume {folder}")];
     }
-    vec![format!("growrun verify {folder}"), format!("growrun resume {folder} --train '80 epochs'")]
+    vec![format!("growrun verify {folder}"), format!("growrun resume {folder} --train '{} epochs'", 2 * epochs)]
+}
+
+fn epochs(steps: u64, steps_per_epoch: u64) -> u64 {
+    steps.div_ceil(steps_per_epoch.max(1))
 }

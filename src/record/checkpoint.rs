@@ -6,7 +6,7 @@
 //! meta.yaml             all else, the digests of the other two, and in its last line its own
 //! ```
 
-use super::recorder::broken;
+use super::recorder::{broken, changed};
 use super::schema::{self, Meta};
 use super::weights::{self, Array};
 use super::{model, yaml};
@@ -96,7 +96,7 @@ pub fn meta(world: &dyn World, folder: &Path) -> Result<(Meta, String), Refusal>
     let path = folder.join(META);
     let content = world.read(&path, META_BYTES_MAX).map_err(|error| super::load::unreadable(&error))?;
     let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
-    let digest = yaml::sealed(&text).map_err(|what| broken(&path, what))?;
+    let digest = yaml::sealed(&text).ok_or_else(|| changed(&path))?;
     let meta: Meta = yaml::read(&text).map_err(|error| broken(&path, error))?;
     if (meta.record, meta.numerics) != (schema::SCHEMA, schema::NUMERICS) {
         let what = format!(
@@ -119,7 +119,7 @@ pub fn read(world: &dyn World, folder: &Path) -> Result<Read, Refusal> {
         let content = world.read(&path, TENSORS_BYTES_MAX).map_err(|error| super::load::unreadable(&error))?;
         match digest::bytes(&content) == wanted {
             true => Ok(content),
-            false => Err(broken(&path, "it is not as it was written: its digest differs")),
+            false => Err(changed(&path)),
         }
     };
     let (weights, state) = (file(WEIGHTS, &meta.weights_file)?, file(STATE, &meta.state_file)?);

@@ -1,6 +1,6 @@
 //! Reads a finished run back: what `predict` needs.
 
-use super::recorder::{RECORD, broken};
+use super::recorder::{RECORD, broken, changed};
 use super::schema::{self, Record};
 use super::{checkpoint, model, weights, yaml};
 use crate::base::{Refusal, World};
@@ -40,7 +40,7 @@ pub fn intact(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
     let content = world.read(&path, yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
     let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
     let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
-    yaml::sealed(&text).map_err(|what| broken(&path, what))?;
+    yaml::sealed(&text).ok_or_else(|| changed(&path))?;
     let versions = (record.record, record.growrun.numerics, record.growrun.streams.as_str());
     if versions != (schema::SCHEMA, schema::NUMERICS, schema::STREAMS) {
         return Err(Refusal::error(
@@ -166,7 +166,7 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
         return Err(broken(&path, format!("`{name}` belongs to no layer of the record")));
     }
     if crate::nn::parameter::digest(network.parameters()) != outcome.weights {
-        return Err(broken(&path, "its weights are not those of the record: the digests differ"));
+        return Err(changed(&path));
     }
     let scaling = scaling(world, run, network.inputs())?;
     Ok(Loaded { architecture, network, scaling, record })

@@ -531,6 +531,15 @@ pub fn slug(name: &str) -> String {
     if trimmed.is_empty() { "run".into() } else { trimmed }
 }
 
+/// What a file is told as that is not as growrun has written it.
+pub(super) fn changed(path: &Path) -> Refusal {
+    Refusal::error(
+        "G0809",
+        format!("`{}` is not as it was written: its digest differs", path.display()),
+        "copy it again from where it came; `growrun verify RUN` looks at every file of a run",
+    )
+}
+
 /// What a broken record is told as.
 pub(super) fn broken(path: &Path, what: impl std::fmt::Display) -> Refusal {
     Refusal::error(

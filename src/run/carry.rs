@@ -46,6 +46,9 @@ impl Saved {
         progress.rate = Turns::default();
         progress.changed_at = step;
         progress.rollbacks = 0;
+        // Its own results are told, not those of the old one.
+        progress.metrics.clear();
+        progress.confusion = None;
         self.probe = None;
         self
     }

@@ -314,7 +314,7 @@ fn a_run_directory_holds_the_record_and_reads_back() {
     *content.last_mut().expect("not empty") ^= 1;
     std::fs::write(&path, content).expect("writable");
     let refusal = record::load::run(&world, &run_folder, Compute::single()).err().expect("a broken file");
-    assert!(refusal.message.contains("digests differ"), "{refusal}");
+    assert!(refusal.message.contains("its digest differs"), "{refusal}");
 }
 
 #[test]

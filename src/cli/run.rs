@@ -5,7 +5,7 @@ use super::outcome::{self, Place};
 use super::progress::Progress;
 use super::render::{self, from_refusal, without_place};
 use super::session;
-use super::terminal::{note, say};
+use super::terminal::{note, say, say_json};
 use super::{Context, exit, machine};
 use crate::base::{Diagnostic, Refusal, Severity, Sources};
 use crate::check::{Limits, Program};
@@ -19,8 +19,13 @@ use std::sync::atomic::{AtomicI32, Ordering};
 pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     let host = context.world.host();
     let limit = run.memory_limit.or_else(|| host.memory_free.map(|free| free / 5 * 4));
-    let limits =
-        Limits { memory: limit, parameters: run.parameters_limit, steps: run.steps_limit, events: run.events_limit };
+    let limits = Limits {
+        memory: limit,
+        disk: run.disk_limit.or_else(|| context.world.disk_free(&run.out)),
+        parameters: run.parameters_limit,
+        steps: run.steps_limit,
+        events: run.events_limit,
+    };
     let session = match session::open(context, &run.file, &run.overrides, limits) {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, run.json),
@@ -78,7 +83,7 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     if run.json {
         found.extend(reason);
         let diagnostics = serde_json::json!(machine::findings(&found, session.sources()));
-        say(&format!("{}\n", outcome::object(&finish, Some(&folder), diagnostics)));
+        say_json(&format!("{}\n", outcome::object(&finish, Some(&folder), diagnostics)));
     } else if let Some(started) = progress.started.as_ref().filter(|_| !run.quiet) {
         let next = next_commands(run, program, &folder, code);
         let place = Place { run: Some(&folder), next: &next };

@@ -42,7 +42,7 @@ pub fn checked(text: &str) -> Checked {
         seed: None,
         base: None,
         completed: None,
-        limits: Limits { memory: Some(8 << 30), ..Limits::default() },
+        limits: Limits { memory: Some(8 << 30), disk: Some(50 << 30), ..Limits::default() },
     };
     let mut checked = check(schedule, &request);
     found.append(&mut checked.diagnostics);

@@ -6,12 +6,13 @@ use super::outcome;
 use super::render::{from_error, human};
 use super::session::{self, Session};
 use super::terminal::{say, say_json};
-use super::{Context, exit, machine};
+use super::{Context, confine, exit, machine};
 use crate::base::text::one_line;
 use crate::base::{Diagnostic, Severity, Sources};
 use std::path::Path;
 
 pub fn run(context: &Context, check: &Check) -> i32 {
+    confine::to_schedules(context, &check.files, &check.overrides, None);
     let mut code = exit::OK;
     let mut found: Vec<(Vec<Diagnostic>, Sources)> = Vec::new();
     for file in &check.files {

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 mod check;
+mod confine;
 pub mod explain;
 pub mod machine;
 mod new;

@@ -4,7 +4,7 @@ use super::arguments::Plan;
 use super::outcome::{aligned, what};
 use super::session::{self, Session};
 use super::terminal::{Style, note, say, say_json};
-use super::{Context, exit, machine, numbers, render};
+use super::{Context, confine, exit, machine, numbers, render};
 use crate::base::text::one_line;
 use crate::check::{Planned, Program, cost};
 use crate::nn::Architecture;
@@ -22,6 +22,7 @@ struct Phase<'a> {
 }
 
 pub fn run(context: &Context, plan: &Plan) -> i32 {
+    confine::to_schedules(context, std::slice::from_ref(&plan.file), &plan.overrides, None);
     let session = match session::open(context, &plan.file, &plan.overrides, Default::default()) {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, plan.json),

@@ -3,7 +3,7 @@
 use super::arguments::Predict;
 use super::render::from_refusal;
 use super::terminal::{note, say};
-use super::{Context, exit, numbers, outcome};
+use super::{Context, confine, exit, numbers, outcome};
 use crate::base::text::{harmless, short};
 use crate::base::{Args, Diagnostic, Error, Refusal, Sources};
 use crate::data::table;
@@ -27,6 +27,7 @@ struct Examples {
 }
 
 pub fn run(context: &Context, predict: &Predict) -> i32 {
+    confine::to_prediction(context, &predict.run, &predict.data, predict.out.as_deref());
     let compute = match super::run::compute(context, context.world.host().threads, None) {
         Ok(compute) => compute,
         Err(refusal) => return refuse(context, from_refusal(&refusal)),

@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::render::{self, from_refusal, without_place};
 use super::session;
 use super::terminal::{note, say, say_json};
-use super::{Context, exit, machine};
+use super::{Context, confine, exit, machine};
 use crate::base::{Diagnostic, Refusal, Severity, Sources};
 use crate::check::{Limits, Program};
 use crate::record::Recorder;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
+    confine::to_schedules(context, std::slice::from_ref(&run.file), &run.overrides, Some(&run.out));
     let host = context.world.host();
     let limit = run.memory_limit.or_else(|| host.memory_free.map(|free| free / 5 * 4));
     let limits = Limits {
@@ -64,6 +65,7 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         Ok(recorder) => recorder,
         Err(error) => return context.world_failed(&error, run.json),
     };
+    confine::to_run_directory(context, recorder.folder());
     let mut progress = Progress::new(context.terminal, run.quiet);
     let options = Options { compute, interrupt, parameters_max: run.parameters_limit };
     let finished = run::execute(program, &dataset, &options, context.world, &mut |event: &Event| {

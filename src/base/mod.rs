@@ -7,6 +7,7 @@ pub mod digest;
 pub mod doc;
 pub mod rng;
 pub mod span;
+pub mod text;
 pub mod world;
 
 pub use args::{Args, Clause, Comparison, Duration, Given, Point, Target, Value};

@@ -116,6 +116,8 @@ pub struct DataRead {
     /// Training examples, where the data says so.
     pub steps_per_epoch: Option<u64>,
     pub batch: Option<usize>,
+    /// See [`DataPlan::bytes`].
+    pub bytes: u64,
 }
 
 /// Reads the section and, through its source, the header of the data.
@@ -143,6 +145,7 @@ pub fn read(section: &Section, place_of_data: &Place, vocabulary: &Vocabulary, r
         has_test: None,
         steps_per_epoch: None,
         batch: common.batch.flatten(),
+        bytes: 0,
     };
     let Some(source) = source else { return nothing };
     let (args, diagnostics) = arguments::read(source.doc(), &own, head, vocabulary);
@@ -223,6 +226,7 @@ fn finish(
         }
         Some(steps)
     });
+    let bytes = bytes_of(source, &header);
     let batch = common.batch.unwrap_or(Some(32));
     let plan = match (sizes, steps_per_epoch) {
         (Some(sizes), Some(steps_per_epoch)) if report.errors() == errors_before => Some(DataPlan {
@@ -236,6 +240,7 @@ fn finish(
             balanced_classes: common.class_weights.is_some(),
             examples: sizes.train,
             steps_per_epoch,
+            bytes,
         }),
         _ => None,
     };
@@ -251,7 +256,18 @@ fn finish(
         has_test: sizes.map(|sizes| sizes.test.is_some()),
         steps_per_epoch,
         batch,
+        bytes,
     }
+}
+
+/// The whole of the examples, and once more the parts that are taken out of it.
+fn bytes_of(source: &dyn Source, header: &Header) -> u64 {
+    let (rows, columns) = header.area.unwrap_or((1, 1));
+    let examples = header.examples.saturating_add(header.test_examples.unwrap_or(0));
+    [header.inputs, rows, columns]
+        .iter()
+        .fold(examples as u64, |product, &extent| product.saturating_mul(extent as u64))
+        .saturating_mul(2 * source.value_bytes())
 }
 
 fn find_source(section: &Section, report: &mut Report) -> Option<&'static dyn Source> {

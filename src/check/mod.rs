@@ -11,6 +11,7 @@ pub mod arguments;
 pub mod base;
 pub mod codes;
 pub mod conditions;
+pub mod cost;
 pub mod data;
 mod experiment;
 mod join;
@@ -84,11 +85,13 @@ pub struct Limits {
     pub events: u64,
     /// Bytes: `--memory-limit`. `None`: not judged.
     pub memory: Option<u64>,
+    /// Bytes: `--disk-limit`. `None`: not judged.
+    pub disk: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { parameters: 1_000_000_000, steps: 100_000_000, events: 100_000, memory: None }
+        Limits { parameters: 1_000_000_000, steps: 100_000_000, events: 100_000, memory: None, disk: None }
     }
 }
 
@@ -180,13 +183,16 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
 
     let mut timeline = Vec::new();
     if let Some(model) = &model {
-        let batch = data.as_ref().and_then(|data| data.batch).unwrap_or(32);
+        let load = cost::Load {
+            batch: data.as_ref().and_then(|data| data.batch).unwrap_or(32),
+            data: data.as_ref().map_or(0, |data| data.bytes),
+        };
         let start = || replay::Start {
             architecture: request.standing.map_or(&model.architecture, |standing| &standing.architecture).clone(),
             // Of a run that goes on the widths come from its past, not from the `model` section.
             causes: if request.standing.is_none() { model.causes.clone() } else { HashMap::new() },
             doubtful: doubtful.clone(),
-            batch,
+            load,
             past: request.standing.map(|standing| (standing.step, standing.done.clone())),
         };
         let stop_when = train.as_ref().map_or(&[][..], |train| &train.stop_when);
@@ -222,6 +228,12 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
         }),
         _ => None,
     };
+    let needed =
+        program.as_ref().map(|program| cost::disk(&program.architecture, &program.train, &program.events, &timeline));
+    let at = schedule.train.as_ref().map_or(Span::default(), |section| section.keyword.span);
+    let too_much = needed.and_then(|bytes| cost::judge_disk(bytes, &request.limits, at));
+    let program = program.filter(|_| too_much.is_none());
+    report.extend(too_much.into_iter().collect());
     let (diagnostics, unavailable) = report.finish();
     Checked { diagnostics, unavailable, missing, program, timeline, sources: schedule.sources }
 }

@@ -56,6 +56,8 @@ pub struct DataPlan {
     /// Examples of the training part.
     pub examples: usize,
     pub steps_per_epoch: u64,
+    /// Memory that all examples take while they are divided.
+    pub bytes: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -10,6 +10,7 @@ mod whens;
 
 use super::Limits;
 use super::actions;
+use super::cost;
 use super::join::join;
 use super::model::Cause;
 use super::program::{Action, ActionKind, Event, Trigger};
@@ -75,8 +76,8 @@ pub struct Start {
     pub causes: HashMap<String, Cause>,
     /// Layers and other names of which something is unknown because of a mistake elsewhere.
     pub doubtful: HashSet<String>,
-    /// Examples in a batch, for the estimate of memory.
-    pub batch: usize,
+    /// For the estimate of memory.
+    pub load: cost::Load,
     /// The steps and the `at` events that are behind a run that goes on.
     pub past: Option<(u64, BTreeSet<usize>)>,
 }
@@ -97,7 +98,7 @@ pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, r
         maybe: None,
         causes: start.causes,
         doubtful: start.doubtful,
-        batch: start.batch,
+        load: start.load,
         said: HashSet::new(),
         pending: Vec::new(),
         born: HashMap::new(),
@@ -208,7 +209,7 @@ struct Replay<'a> {
     maybe: Option<Arc<Architecture>>,
     causes: HashMap<String, Cause>,
     doubtful: HashSet<String>,
-    batch: usize,
+    load: cost::Load,
     /// What was said already: an event that fires ten times is wrong once.
     said: HashSet<(&'static str, Span)>,
     /// Names that were not there, to be judged again when it is known which layers come later.
@@ -495,9 +496,6 @@ impl Replay<'_> {
 
     /// Parameters and memory against the limits.
     fn check_size(&mut self, span: Span, at_start: bool) {
-        const BYTES_PER_NUMBER: u64 = 4;
-        // Value, gradient and the two moments of adam.
-        const COPIES: u64 = 4;
         let architecture = Arc::clone(&self.never);
         // Widths only: `h1.activation` is no reason for a size.
         let widths = self.causes.iter().filter(|(name, _)| !name.contains('.')).map(|(_, cause)| cause.span);
@@ -505,16 +503,7 @@ impl Replay<'_> {
         // A product costs two operations a weight, so few operations mean few weights; counting them costs more.
         let operations = architecture.forward_flops();
         let memory = self.limits.memory.unwrap_or(u64::MAX);
-        let units: u64 =
-            architecture.all_layers().fold(architecture.width(architecture.input.axis).max as u64, |sum, layer| {
-                sum.saturating_add(
-                    (architecture.width(layer.output.axis).max as u64)
-                        .saturating_mul(layer.output.values_per_unit() as u64),
-                )
-            });
-        // Pre-activation, activation and gradient of every unit of every example in the batch.
-        let activations = units.saturating_mul(3 * BYTES_PER_NUMBER).saturating_mul(self.batch as u64);
-        let roughly = operations.saturating_mul(COPIES * BYTES_PER_NUMBER).saturating_add(activations);
+        let roughly = cost::memory(operations, &architecture, self.load);
         if operations < self.limits.parameters && roughly < memory {
             return;
         }
@@ -531,11 +520,12 @@ impl Replay<'_> {
             self.say(diagnostic.here(here).help(help));
             return;
         }
-        let bytes = high.saturating_mul(COPIES * BYTES_PER_NUMBER).saturating_add(activations);
+        let bytes = cost::memory(high, &architecture, self.load);
         if bytes > memory {
+            let message = format!("the network would need about {} of memory", cost::size(bytes));
             self.say(
-                Diagnostic::error("G0602", span, format!("the network would need about {} of memory", size(bytes)))
-                    .here(format!("the limit is {}", size(memory)))
+                Diagnostic::error("G0602", span, message)
+                    .here(format!("the limit is {}", cost::size(memory)))
                     .help("use smaller widths or a smaller batch, or raise the limit by `--memory-limit`"),
             );
         }
@@ -574,16 +564,4 @@ enum Refused {
     Said(Box<Diagnostic>),
     /// A layer of this name is not there.
     Unknown(Box<Diagnostic>, String),
-}
-
-/// Bytes for a reader.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }

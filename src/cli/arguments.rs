@@ -1,11 +1,11 @@
 //! The commands and their flags. What `--help` prints is written here and nowhere else.
 
-use crate::base::world::Host;
+use crate::base::World;
 use crate::check::Limits;
 use crate::tensor::Simd;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
 pub const LATER: &[(&str, &str)] = &[
@@ -145,8 +145,11 @@ pub struct Resources {
     #[arg(long, value_name = "PATH", value_parser = simd())]
     pub simd: Option<Simd>,
     /// Refuse to start a run that needs more memory, such as 8GB (default: 80 % of what is free)
-    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory_limit: Option<u64>,
+    /// Refuse to start a run that needs more disk, such as 20GB (default: what is free where the runs go)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub disk_limit: Option<u64>,
     /// Refuse a network of more parameters
     #[arg(long, value_name = "N", default_value_t = Limits::default().parameters)]
     pub parameters_limit: u64,
@@ -159,10 +162,11 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// The limits that hold on a machine.
-    pub fn limits(&self, host: &Host) -> Limits {
+    /// The limits that hold on this machine for a run beneath `out`.
+    pub fn limits(&self, world: &dyn World, out: &Path) -> Limits {
         Limits {
-            memory: self.memory_limit.or_else(|| host.memory_free.map(|free| free / 5 * 4)),
+            memory: self.memory_limit.or_else(|| world.host().memory_free.map(|free| free / 5 * 4)),
+            disk: self.disk_limit.or_else(|| world.disk_free(out)),
             parameters: self.parameters_limit,
             steps: self.steps_limit,
             events: self.events_limit,
@@ -311,14 +315,14 @@ fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
-/// `8GB`, `512MiB`, `2000000`.
 /// The words of `--simd`, from the engine that understands them.
 fn simd() -> impl TypedValueParser<Value = Simd> {
     PossibleValuesParser::new(Simd::ALL.map(Simd::word))
         .map(|word| Simd::find(&word).expect("one of the engine's own words"))
 }
 
-fn memory_size(text: &str) -> Result<u64, String> {
+/// `8GB`, `512MiB`, `2000000`.
+fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text[..digits].parse().map_err(|_| "expected a size such as 8GB or 512MiB".to_string())?;
@@ -331,7 +335,7 @@ fn memory_size(text: &str) -> Result<u64, String> {
         "kib" => 1024.0,
         "mib" => 1024.0 * 1024.0,
         "gib" => 1024.0 * 1024.0 * 1024.0,
-        other => return Err(format!("`{other}` is no unit of memory; use kB, MB, GB, KiB, MiB or GiB")),
+        other => return Err(format!("`{other}` is no unit of size; use kB, MB, GB, KiB, MiB or GiB")),
     };
     Ok((number * unit) as u64)
 }
@@ -342,11 +346,11 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_unit() {
-        assert_eq!(memory_size("8GB"), Ok(8_000_000_000));
-        assert_eq!(memory_size("1.5 GiB"), Ok(1_610_612_736));
-        assert_eq!(memory_size("2000000"), Ok(2_000_000));
-        assert!(memory_size("8 elephants").is_err());
-        assert!(memory_size("GB").is_err());
+        assert_eq!(size("8GB"), Ok(8_000_000_000));
+        assert_eq!(size("1.5 GiB"), Ok(1_610_612_736));
+        assert_eq!(size("2000000"), Ok(2_000_000));
+        assert!(size("8 elephants").is_err());
+        assert!(size("GB").is_err());
     }
 
     #[test]

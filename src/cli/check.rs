@@ -5,12 +5,14 @@ use super::numbers::{count, plural};
 use super::outcome;
 use super::render::{from_error, human};
 use super::session::{self, Session};
-use super::terminal::say;
-use super::{Context, exit, machine};
+use super::terminal::{say, say_json};
+use super::{Context, confine, exit, machine};
+use crate::base::text::one_line;
 use crate::base::{Diagnostic, Severity, Sources};
 use std::path::Path;
 
 pub fn run(context: &Context, check: &Check) -> i32 {
+    confine::to_schedules(context, &check.files, &check.overrides, None);
     let mut code = exit::OK;
     let mut found: Vec<(Vec<Diagnostic>, Sources)> = Vec::new();
     for file in &check.files {
@@ -34,14 +36,14 @@ pub fn run(context: &Context, check: &Check) -> i32 {
         }
         match check.format {
             Format::Human => say(&human(&diagnostics, &sources, context.terminal.stdout)),
-            Format::Json => say(&machine::json_lines(&diagnostics, &sources)),
+            Format::Json => say_json(&machine::json_lines(&diagnostics, &sources)),
             Format::Sarif => {}
         }
         found.push((diagnostics, sources));
     }
     if check.format == Format::Sarif {
         let all: Vec<_> = found.iter().map(|(diagnostics, sources)| (diagnostics.as_slice(), sources)).collect();
-        say(&machine::sarif(&all));
+        say_json(&machine::sarif(&all));
     }
     code
 }
@@ -62,7 +64,7 @@ fn fine(file: &Path, session: &Session) -> String {
         }
     }
     let detail = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!("{} is fine{detail}\n{}", file.display(), agenda(session))
+    format!("{} is fine{detail}\n{}", one_line(&file.display().to_string()), agenda(session))
 }
 
 /// What happens when, with each time as a step: the first of many events.

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 mod check;
+mod confine;
 pub mod explain;
 pub mod machine;
 mod new;
@@ -25,7 +26,7 @@ use crate::base::{Diagnostic, Error, Sources, World, world::Real};
 use arguments::{Command, WELCOME};
 use serde_json::json;
 use std::ffi::OsString;
-use terminal::{Terminal, note, say};
+use terminal::{Terminal, note, say, say_json};
 use usage::Usage;
 
 /// What a command needs of its surroundings.
@@ -79,7 +80,7 @@ impl Context<'_> {
         note(&render::human(diagnostics, sources, self.terminal.stderr));
         if json {
             let object = json!({ "status": "failed", "diagnostics": machine::findings(diagnostics, sources) });
-            say(&format!("{object}\n"));
+            say_json(&format!("{object}\n"));
         }
         exit::BAD_INPUT
     }

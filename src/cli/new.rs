@@ -4,6 +4,7 @@ use super::arguments::New;
 use super::render::{from_error, without_place};
 use super::terminal::{note, say};
 use super::{Context, exit};
+use crate::base::text::one_line;
 use crate::base::{Diagnostic, Sources};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -135,11 +136,18 @@ fn guess(content: &[u8]) -> Result<Guess, String> {
 
 fn write(guess: &Guess, table: &Path, beneath: Option<&Path>) -> String {
     let stem = table.file_stem().map_or("table".into(), |stem| stem.to_string_lossy().into_owned());
-    let quoted = |text: &str| text.replace(['"', '\n', '\r', '\\'], "_");
+    // Nothing that stands in the table may become a statement, or a command to the terminal.
+    let quoted = |text: &str| one_line(text).replace(['"', '\\'], "_");
     let stem = quoted(&stem);
     let (path, hint) = match beneath {
         Some(path) => (quoted(&path.to_string_lossy()), String::new()),
-        None => (stem.clone(), format!("# The table lies elsewhere: growrun FILE --data {stem}={}\n", table.display())),
+        None => (
+            stem.clone(),
+            format!(
+                "# The table lies elsewhere: growrun FILE --data {stem}={}\n",
+                one_line(&table.display().to_string())
+            ),
+        ),
     };
     let (task, reason, metric, outputs) = match guess.classes {
         Some(classes) => ("classification", format!("{classes} classes"), "accuracy f1", classes.max(2)),
@@ -149,7 +157,10 @@ fn write(guess: &Guess, table: &Path, beneath: Option<&Path>) -> String {
     let stratified = if guess.classes.is_some() { " stratified" } else { "" };
     let mut words = String::new();
     if !guess.words.is_empty() {
-        words = format!("# These columns hold words, which have to become numbers first: {}\n", guess.words.join(", "));
+        words = format!(
+            "# These columns hold words, which have to become numbers first: {}\n",
+            one_line(&guess.words.join(", "))
+        );
     }
     format!(
         "\

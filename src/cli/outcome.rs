@@ -2,6 +2,7 @@
 
 use super::numbers;
 use super::terminal::Style;
+use crate::base::text::one_line;
 use crate::run::{Finish, Growth, Heading};
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ pub fn table(heading: &Heading, finish: &Finish, place: &Place, style: Style) ->
     if finish.status.word() != "finished" {
         head.push(format!("{} at epoch {}", finish.status.word(), epoch(finish.epoch)));
     }
-    out.push_str(&format!("{}\n", style.bold(&head.join(" · "))));
+    out.push_str(&format!("{}\n", style.bold(&one_line(&head.join(" · ")))));
     let rows: Vec<Vec<String>> = finish.events.iter().map(row).collect();
     for line in aligned(&rows) {
         out.push_str(&format!("  {line}\n"));
@@ -38,10 +39,10 @@ pub fn table(heading: &Heading, finish: &Finish, place: &Place, style: Style) ->
         record.push(format!("weights {}", short_digest(weights)));
     }
     if !record.is_empty() {
-        out.push_str(&format!("  {}\n", record.join("   ")));
+        out.push_str(&format!("  {}\n", one_line(&record.join("   "))));
     }
     if !place.next.is_empty() {
-        out.push_str(&format!("  next    {}\n", place.next.join(" · ")));
+        out.push_str(&format!("  next    {}\n", one_line(&place.next.join(" · "))));
     }
     out
 }
@@ -146,14 +147,14 @@ pub fn confusion_matrix(counts: &[Vec<u64>]) -> String {
     aligned_right(&rows).iter().map(|line| format!("  {line}\n")).collect()
 }
 
-/// Columns of equal width, three spaces apart, ends trimmed.
+/// Columns of equal width, three spaces apart, ends trimmed. Cells may hold foreign names.
 pub fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let widths = column_widths(rows);
     rows.iter()
         .map(|row| {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
+                line.push_str(&one_line(cell));
                 line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + if *width > 0 { 3 } else { 0 }));
             }
             line.trim_end().to_string()

@@ -3,9 +3,10 @@
 use super::arguments::Plan;
 use super::outcome::{aligned, what};
 use super::session::{self, Session};
-use super::terminal::{Style, note, say};
-use super::{Context, exit, machine, numbers, render};
-use crate::check::{Planned, Program};
+use super::terminal::{Style, note, say, say_json};
+use super::{Context, confine, exit, machine, numbers, render};
+use crate::base::text::one_line;
+use crate::check::{Planned, Program, cost};
 use crate::nn::Architecture;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -21,6 +22,7 @@ struct Phase<'a> {
 }
 
 pub fn run(context: &Context, plan: &Plan) -> i32 {
+    confine::to_schedules(context, std::slice::from_ref(&plan.file), &plan.overrides, None);
     let session = match session::open(context, &plan.file, &plan.overrides, Default::default()) {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, plan.json),
@@ -35,9 +37,9 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
     note(&render::human(&found, session.sources(), context.terminal.stderr));
     let phases = phases(program, &session.checked.timeline);
     if plan.json {
-        say(&format!("{}\n", object(program, &phases, &session, &found)));
+        say_json(&format!("{}\n", object(program, &phases, &session, &found)));
     } else {
-        say(&text(program, &phases, context.terminal.stdout));
+        say(&text(program, &phases, disk(program, &session), context.terminal.stdout));
     }
     exit::OK
 }
@@ -86,22 +88,23 @@ fn parameters(architecture: &Architecture) -> String {
     }
 }
 
-/// Bytes of weights, gradients and two slots, and of the values of one batch in both directions.
+/// Bytes at work and while it is saved.
 fn memory(program: &Program, architecture: &Architecture) -> u64 {
-    let batch = program.data.batch.unwrap_or(program.data.examples) as u64;
-    let units = architecture.all_layers().fold(0u64, |sum, layer| {
-        let width = architecture.width(layer.output.axis).max as u64;
-        sum.saturating_add(width.saturating_mul(layer.output.values_per_unit() as u64))
-    });
-    let weights = architecture.parameter_count().1.saturating_mul(4);
-    weights.saturating_add(batch.saturating_mul(units).saturating_mul(3)).saturating_mul(4)
+    let batch = program.data.batch.unwrap_or(program.data.examples).min(program.data.examples);
+    let load = cost::Load { batch, data: program.data.bytes };
+    cost::memory(architecture.parameter_count().1, architecture, load)
+}
+
+/// Bytes of the run directory at its fullest.
+fn disk(program: &Program, session: &Session) -> u64 {
+    cost::disk(&program.architecture, &program.train, &program.events, &session.checked.timeline)
 }
 
 fn epochs(program: &Program, step: u64) -> String {
     super::outcome::epoch(step as f64 / program.data.steps_per_epoch.max(1) as f64)
 }
 
-fn text(program: &Program, phases: &[Phase], style: Style) -> String {
+fn text(program: &Program, phases: &[Phase], disk: u64, style: Style) -> String {
     let mut out = String::new();
     let head = [
         program.name.clone(),
@@ -109,7 +112,7 @@ fn text(program: &Program, phases: &[Phase], style: Style) -> String {
         format!("{} training examples", program.data.examples),
         format!("{} in {} epochs", numbers::plural(program.train.steps, "step"), epochs(program, program.train.steps)),
     ];
-    let _ = writeln!(out, "{}", style.bold(&head.join(" · ")));
+    let _ = writeln!(out, "{}", style.bold(&one_line(&head.join(" · "))));
     let rows: Vec<Vec<String>> = phases
         .iter()
         .map(|phase| {
@@ -136,13 +139,12 @@ fn text(program: &Program, phases: &[Phase], style: Style) -> String {
         }
         let _ = writeln!(out, "  {line}");
     }
-    let last = phases.last().expect("begins with one");
     let _ = writeln!(
         out,
-        "  {} in all, forward and backward · about {} of memory · weights {} on disk",
+        "  {} in all, forward and backward · about {} of memory · about {} of disk",
         numbers::flops(phases.iter().map(|phase| phase.flops).sum()),
         numbers::bytes(phases.iter().map(|phase| memory(program, phase.architecture)).max().unwrap_or(0)),
-        numbers::bytes(last.architecture.parameter_count().1.saturating_mul(4)),
+        numbers::bytes(disk),
     );
     out
 }
@@ -160,6 +162,7 @@ fn object(program: &Program, phases: &[Phase], session: &Session, found: &[crate
                 "parameters_min": low,
                 "flops": phase.flops,
                 "memory_bytes": memory(program, phase.architecture),
+                "checkpoint_bytes": cost::checkpoint(phase.architecture),
             })
         })
         .collect();
@@ -188,6 +191,7 @@ fn object(program: &Program, phases: &[Phase], session: &Session, found: &[crate
         "steps": program.train.steps,
         "steps_per_epoch": program.data.steps_per_epoch,
         "phases": phases,
+        "disk_bytes": disk(program, session),
         "events": events,
         "diagnostics": machine::findings(found, session.sources()),
     })

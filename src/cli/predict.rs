@@ -3,7 +3,8 @@
 use super::arguments::Predict;
 use super::render::from_refusal;
 use super::terminal::{note, say};
-use super::{Context, exit, numbers, outcome};
+use super::{Context, confine, exit, numbers, outcome};
+use crate::base::text::{harmless, short};
 use crate::base::{Args, Diagnostic, Error, Refusal, Sources};
 use crate::data::table;
 use crate::data::{Features, Labels, Part};
@@ -26,6 +27,7 @@ struct Examples {
 }
 
 pub fn run(context: &Context, predict: &Predict) -> i32 {
+    confine::to_prediction(context, &predict.run, &predict.data, predict.out.as_deref());
     let compute = match super::training::compute(context, context.world.host().threads, None) {
         Ok(compute) => compute,
         Err(refusal) => return refuse(context, from_refusal(&refusal)),
@@ -68,7 +70,8 @@ fn deliver(context: &Context, predict: &Predict, text: &str) -> Result<(), Error
     match &predict.out {
         Some(out) => context.world.write(out, text.as_bytes()),
         None => {
-            say(text);
+            // Into a pipe the names of classes go as they are.
+            say(&if context.terminal.looked_at { harmless(text) } else { text.into() });
             Ok(())
         }
     }
@@ -211,7 +214,7 @@ fn labels(name: &str, answers: &[(String, u64)], loaded: &Loaded) -> Result<Labe
         found.ok_or_else(|| {
             Refusal::error(
                 "G0714",
-                format!("`{name}`:{line}: `{text}` is no class that the run has learned"),
+                format!("`{name}`:{line}: `{}` is no class that the run has learned", short(text)),
                 "predictions were written all the same; leave the column out if it is no label",
             )
         })

@@ -4,6 +4,7 @@
 use super::numbers;
 use super::outcome;
 use super::terminal::{Terminal, note};
+use crate::base::text::one_line;
 use crate::run::{Evaluated, Event, Started, Stepped};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -122,7 +123,7 @@ impl Progress {
             let at = step as f64 / self.steps_per_epoch as f64;
             message.push_str(&format!("  next: {text} at epoch {}", outcome::epoch(at)));
         }
-        bar.set_message(message);
+        bar.set_message(one_line(&message).into_owned());
     }
 
     fn evaluated(&mut self, evaluated: &Evaluated) {
@@ -151,6 +152,7 @@ impl Progress {
         if self.quiet {
             return;
         }
+        let text = one_line(text);
         match &self.bar {
             Some(bar) => bar.println(format!("  {text}")),
             None => note(&format!("  {text}\n")),

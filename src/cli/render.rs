@@ -5,6 +5,7 @@
 
 use super::numbers::plural;
 use super::terminal::Style;
+use crate::base::text::harmless;
 use crate::base::{Diagnostic, Error, Label, Refusal, Severity, Source, Sources, Span};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
@@ -160,27 +161,6 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// The same number of bytes in which no character moves the cursor, changes colours or reverses the
-/// direction of reading.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let harms = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\t' | '\r'))
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if !text.contains(harms) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if harms(c) {
-            out.extend(std::iter::repeat_n('?', c.len_utf8()));
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
 }
 
 /// One file made ready for drawing.

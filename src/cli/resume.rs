@@ -5,9 +5,9 @@ use super::arguments::Resume;
 use super::outcome::{self, Place};
 use super::render::{self, from_refusal};
 use super::session::{self, Changes, Session};
-use super::terminal::{note, say};
+use super::terminal::{note, say, say_json};
 use super::training::{self, Job, refused};
-use super::{Context, exit};
+use super::{Context, confine, exit};
 use crate::base::{Diagnostic, Error, Refusal, Severity, Sources, World};
 use crate::check::program::Trigger;
 use crate::check::{Program, Standing};
@@ -40,12 +40,18 @@ impl From<Refusal> for Stop {
 
 pub fn run(context: &Context, resume: &Resume, command: Vec<String>) -> i32 {
     let done = load::intact(context.world, &resume.run).map_err(Stop::from).and_then(|record| {
-        if resume.train.is_some() || resume.schedule.is_some() {
-            branch(context, resume, &record, command)
+        let places = session::places(context.world, &record, &resume.data);
+        let is_changed = resume.train.is_some() || resume.schedule.is_some();
+        let files: Vec<PathBuf> = resume.schedule.iter().cloned().collect();
+        let out = if is_changed { &resume.out } else { &resume.run };
+        let sandbox = confine::to_run(context, &resume.run, &places, &files, out).word().to_string();
+        let origin = Origin { command, sandbox, ..Origin::default() };
+        if is_changed {
+            branch(context, resume, &record, origin)
         } else if record.result.is_some() && record.status != "interrupted" {
             Ok(tell(context, resume, &record)?)
         } else {
-            go_on(context, resume, command)
+            go_on(context, resume, origin)
         }
     });
     match done {
@@ -57,7 +63,7 @@ pub fn run(context: &Context, resume: &Resume, command: Vec<String>) -> i32 {
 }
 
 /// The same run, from its newest whole checkpoint.
-fn go_on(context: &Context, resume: &Resume, command: Vec<String>) -> Result<i32, Stop> {
+fn go_on(context: &Context, resume: &Resume, origin: Origin) -> Result<i32, Stop> {
     let world = context.world;
     // The run may have ended, or another process may have taken it up, between the first look and the lock.
     let lock = Recorder::lock(world, &resume.run)?;
@@ -74,7 +80,7 @@ fn go_on(context: &Context, resume: &Resume, command: Vec<String>) -> Result<i32
             None => note("  no checkpoint is whole: begins again at step 0\n"),
         }
     }
-    let origin = Origin { command, ..session.origin() };
+    let origin = Origin { command: origin.command, sandbox: origin.sandbox, ..session.origin() };
     found.set_aside(world)?;
     let (entry, resumption) = match found.split() {
         Some((entry, meta, resumption)) => (Some((entry, meta)), Some(resumption)),
@@ -96,7 +102,7 @@ fn go_on(context: &Context, resume: &Resume, command: Vec<String>) -> Result<i32
 }
 
 /// A new run that begins where this one stands, with another length or schedule.
-fn branch(context: &Context, resume: &Resume, record: &Record, command: Vec<String>) -> Result<i32, Stop> {
+fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -> Result<i32, Stop> {
     let world = context.world;
     let old = reopened(context, resume, record, Changes::default())?;
     let old = old.checked.program.as_ref().expect("it has no mistake");
@@ -160,7 +166,7 @@ fn branch(context: &Context, resume: &Resume, record: &Record, command: Vec<Stri
         step: read.entry.step,
         digest: read.entry.digest.clone(),
     };
-    let origin = Origin { command, ..session.origin() };
+    let origin = Origin { command: origin.command, sandbox: origin.sandbox, ..session.origin() };
     let recorder = Recorder::create(world, &resume.out, program, &dataset, origin)?.branch(parent);
     let job = Job {
         program,
@@ -194,7 +200,7 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
     );
     note(&text);
     if resume.json {
-        say(&format!("{}\n", outcome::object(&finish, Some(&folder), serde_json::json!([]))));
+        say_json(&format!("{}\n", outcome::object(&finish, Some(&folder), serde_json::json!([]))));
     } else if !resume.quiet {
         let next = next(&folder, code, all);
         let place = Place { run: Some(&folder), next: &next };
@@ -204,7 +210,7 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
 }
 
 fn limits(context: &Context, resume: &Resume) -> crate::check::Limits {
-    resume.resources.limits(&context.world.host())
+    resume.resources.limits(context.world, &resume.out)
 }
 
 /// The schedule of the record, checked.

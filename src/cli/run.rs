@@ -3,15 +3,17 @@
 use super::arguments::Run;
 use super::render;
 use super::training::{self, Job, refused};
-use super::{Context, session};
+use super::{Context, confine, session};
 use crate::base::Severity;
 use crate::check::Program;
 use crate::record::{Origin, Recorder};
 use crate::run;
 
 pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
-    let host = context.world.host();
-    let session = match session::open(context, &run.file, &run.overrides, run.resources.limits(&host)) {
+    let files = std::slice::from_ref(&run.file);
+    let confinement = confine::to_schedules(context, files, &run.overrides, Some(&run.out));
+    let limits = run.resources.limits(context.world, &run.out);
+    let session = match session::open(context, &run.file, &run.overrides, limits) {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, run.json),
     };
@@ -35,11 +37,12 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         Ok(dataset) => dataset,
         Err(refusal) => return refused(context, &refusal, run.json),
     };
-    let origin = Origin { command, ..session.origin() };
+    let origin = Origin { command, sandbox: confinement.word().into(), ..session.origin() };
     let recorder = match Recorder::create(context.world, &run.out, program, &dataset, origin) {
         Ok(recorder) => recorder,
         Err(error) => return context.world_failed(&error, run.json),
     };
+    confine::to_run_directory(context, recorder.folder());
     let job = Job {
         program,
         dataset: &dataset,

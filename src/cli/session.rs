@@ -105,11 +105,7 @@ pub fn reopen(
     changes: Changes,
     limits: Limits,
 ) -> Result<Session, Error> {
-    let host = record.resumed.last().map_or(&record.host, |last| &last.host);
-    let folder = host.folder.as_ref().map(PathBuf::from).unwrap_or_default();
-    let mut named: BTreeMap<String, PathBuf> =
-        host.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
-    named.extend(data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
+    let (folder, named) = places(context.world, record, data);
     let text = |name: &str| record.schedule.iter().find(|file| file.name == name).map(|file| file.text.as_str());
     let files = record.schedule.iter().filter(|file| !file.name.starts_with('<'));
     let files = files.map(|file| (folder.join(&file.name), file.text.clone().into_bytes())).collect();
@@ -134,6 +130,23 @@ pub fn reopen(
         standing: changes.standing,
     };
     read(&world, &folder.join(first), base, named, &changes, limits)
+}
+
+/// The schedule's folder and the named data of a record, with what `data` says of them. What a stranger's record says
+/// of folders is not believed: they are used only where the very schedule of the record lies.
+pub fn places(world: &dyn World, record: &Record, data: &[(String, String)]) -> (PathBuf, BTreeMap<String, PathBuf>) {
+    let host = record.resumed.last().map_or(&record.host, |last| &last.host);
+    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut folder = PathBuf::new();
+    if let (Some(there), Some(first)) = (&host.folder, record.schedule.first())
+        && let Ok(content) = world.read_beneath(Path::new(there), Path::new(&first.name), syntax::LIMIT_BYTES as u64)
+        && content == first.text.as_bytes()
+    {
+        folder = there.into();
+        named.extend(host.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
+    }
+    named.extend(data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
+    (folder, named)
 }
 
 /// A schedule's base.

@@ -2,6 +2,7 @@
 //! terminal is. A reader that went away (`growrun explain | head`) is no failure.
 
 use crate::base::World;
+use crate::base::text::{harmless, json};
 use std::io::{ErrorKind, IsTerminal, Write};
 
 /// What a stream can show.
@@ -16,9 +17,10 @@ impl Style {
     /// What a file, a pipe or a test gets.
     pub const PLAIN: Style = Style { color: false, width: 100 };
 
-    /// Wraps `text` in an ANSI style such as `1` (bold) or `36` (cyan).
+    /// Wraps `text` in an ANSI style such as `1` (bold) or `36` (cyan). What is wrapped brings no style of its own.
     pub fn paint(self, ansi: &str, text: &str) -> String {
-        if self.color { format!("\u{1b}[{ansi}m{text}\u{1b}[0m") } else { text.into() }
+        let text = harmless(text);
+        if self.color { format!("\u{1b}[{ansi}m{text}\u{1b}[0m") } else { text.into_owned() }
     }
 
     pub fn bold(self, text: &str) -> String {
@@ -37,6 +39,8 @@ pub struct Terminal {
     pub stderr: Style,
     /// Whether somebody watches stderr: only then is there a progress bar.
     pub watched: bool,
+    /// Whether somebody looks at stdout: only then are foreign names in a table of results masked.
+    pub looked_at: bool,
 }
 
 impl Terminal {
@@ -49,8 +53,8 @@ impl Terminal {
         let style = |terminal: bool| {
             if terminal { Style { color, width: width() } } else { Style::PLAIN }
         };
-        let watched = std::io::stderr().is_terminal();
-        Terminal { stdout: style(std::io::stdout().is_terminal()), stderr: style(watched), watched }
+        let (watched, looked_at) = (std::io::stderr().is_terminal(), std::io::stdout().is_terminal());
+        Terminal { stdout: style(looked_at), stderr: style(watched), watched, looked_at }
     }
 }
 
@@ -66,6 +70,11 @@ pub fn say(text: &str) {
         note(&format!("cannot write the result: {error}\n"));
         std::process::exit(4);
     }
+}
+
+/// Writes a result in JSON, in which a stranger's name can steer no terminal either.
+pub fn say_json(text: &str) {
+    say(&json(text));
 }
 
 /// Writes what is no result. There is nowhere left to complain when stderr itself fails.

@@ -4,7 +4,7 @@ use super::arguments::Resources;
 use super::outcome::{self, Place};
 use super::progress::Progress;
 use super::render::{self, from_refusal, without_place};
-use super::terminal::{note, say};
+use super::terminal::{note, say, say_json};
 use super::{Context, exit, machine};
 use crate::base::{Diagnostic, Refusal, Sources};
 use crate::check::Program;
@@ -68,7 +68,7 @@ pub fn train(context: &Context, job: Job, mut recorder: Recorder, next: impl Fn(
     if json {
         found.extend(reason);
         let diagnostics = serde_json::json!(machine::findings(&found, &program.sources));
-        say(&format!("{}\n", outcome::object(&finish, Some(&folder), diagnostics)));
+        say_json(&format!("{}\n", outcome::object(&finish, Some(&folder), diagnostics)));
     } else if let Some(started) = progress.started.as_ref().filter(|_| !quiet) {
         let next = next(&folder, code);
         let place = Place { run: Some(&folder), next: &next };

@@ -68,6 +68,10 @@ pub trait Source: Sync {
     fn header(&self, args: &Args, place: &Place) -> Result<Header, Refusal>;
     /// Reads everything; its header equals [`Source::header`].
     fn read(&self, args: &Args, place: &Place) -> Result<Raw, Refusal>;
+    /// Bytes that a value takes in memory, at least.
+    fn value_bytes(&self) -> u64 {
+        4
+    }
     /// Whether the data can be read yet. What cannot still parses and is checked.
     fn runs(&self) -> bool {
         true

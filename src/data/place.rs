@@ -1,7 +1,7 @@
 //! Where a path of a schedule leads.
 //!
 //! A stranger's file may read what lies beneath its own folder and what the user named with
-//! `--data NAME=PATH`, nothing else; links that lead out are followed only to be refused.
+//! `--data NAME=PATH`, nothing else. The world holds the bounds when it opens a file, and follows no link there.
 
 use super::Place;
 use crate::base::world::Entry;
@@ -16,16 +16,18 @@ pub(super) enum Wanted {
 }
 
 /// A file or folder that was found and may be read.
+#[derive(Clone, Debug)]
 pub(super) struct Found {
+    /// As messages show it.
     pub path: PathBuf,
-    /// Everything read must lie in here; `None` for what the user named with `--data`.
-    bounds: Option<PathBuf>,
+    /// The way from the schedule's folder, which it must not leave; `None` for what the user named.
+    beneath: Option<PathBuf>,
 }
 
 impl Found {
     /// What the user, not the schedule, named; nothing bounds it.
     pub(super) fn named_by_user(path: PathBuf) -> Found {
-        Found { path, bounds: None }
+        Found { path, beneath: None }
     }
 }
 
@@ -34,16 +36,12 @@ impl Place<'_> {
     pub(super) fn find(&self, text: &str, argument: &'static str, wanted: Wanted) -> Result<Found, Refusal> {
         let found = match self.named.get(text) {
             Some(path) => Found::named_by_user(path.clone()),
-            None => {
-                if leads_out(Path::new(text)) {
-                    return Err(out_of_bounds(text, argument));
-                }
-                let bounds = self.world.canonical(self.folder).map_err(|error| unreadable(&error, argument))?;
-                Found { path: self.folder.join(text), bounds: Some(bounds) }
-            }
+            // Before anything is asked of the system: `..` through a folder that is not there leads out, too.
+            None if leads_out(Path::new(text)) => return Err(out_of_bounds(text, argument)),
+            None => Found { path: self.folder.join(text), beneath: Some(text.into()) },
         };
-        match self.entry(&found.path, argument)? {
-            None => Err(self.missing(text, &found.path, argument)),
+        match self.entry(&found, argument)? {
+            None => Err(self.missing(text, &found, argument)),
             Some(Entry::Folder) if wanted == Wanted::File => Err(Refusal::error(
                 "G0702",
                 format!("`{text}` is a folder, not a file"),
@@ -58,42 +56,45 @@ impl Place<'_> {
             )
             .at(argument)
             .here("a file")),
-            Some(_) => {
-                self.inside(&found.path, found.bounds.as_deref(), text, argument)?;
-                Ok(found)
-            }
+            Some(Entry::Other) if found.beneath.is_some() || wanted == Wanted::Folder => Err(Refusal::error(
+                "G0703",
+                format!("`{text}` is a pipe, a device or a socket"),
+                "name a file; what is no file can only be named on the command line, by `--data NAME=PATH`",
+            )
+            .at(argument)
+            .here("no file")),
+            Some(_) => Ok(found),
         }
     }
 
     /// A file in a folder that was found, or `None` when it is not there.
-    pub(super) fn within(
-        &self,
-        folder: &Found,
-        name: &str,
-        argument: &'static str,
-    ) -> Result<Option<PathBuf>, Refusal> {
-        let path = folder.path.join(name);
-        match self.entry(&path, argument)? {
-            Some(Entry::File { .. }) => {
-                self.inside(&path, folder.bounds.as_deref(), name, argument)?;
-                Ok(Some(path))
-            }
-            _ => Ok(None),
-        }
+    pub(super) fn within(&self, folder: &Found, name: &str, argument: &'static str) -> Result<Option<Found>, Refusal> {
+        let beneath = folder.beneath.as_ref().map(|way| way.join(name));
+        let found = Found { path: folder.path.join(name), beneath };
+        let entry = self.entry(&found, argument)?;
+        Ok(matches!(entry, Some(Entry::File { .. })).then_some(found))
     }
 
     /// The whole file.
-    pub(super) fn bytes(&self, path: &Path, argument: &'static str) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn bytes(&self, file: &Found, argument: &'static str) -> Result<Vec<u8>, Refusal> {
         let limit = self.budget();
-        self.world.read(path, limit).map_err(|error| match error.code {
-            "G0802" => too_large(&shown(path), limit).at(argument),
+        let content = match &file.beneath {
+            Some(way) => self.world.read_beneath(self.folder, way, limit),
+            None => self.world.read(&file.path, limit),
+        };
+        content.map_err(|error| match error.code {
+            "G0802" => too_large(&shown(&file.path), limit).at(argument),
             _ => unreadable(&error, argument),
         })
     }
 
     /// The first bytes of a file.
-    pub(super) fn start(&self, path: &Path, bytes: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
-        self.world.read_start(path, bytes).map_err(|error| unreadable(&error, argument))
+    pub(super) fn start(&self, file: &Found, bytes: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
+        let start = match &file.beneath {
+            Some(way) => self.world.read_start_beneath(self.folder, way, bytes),
+            None => self.world.read_start(&file.path, bytes),
+        };
+        start.map_err(|error| unreadable(&error, argument))
     }
 
     /// Bytes that a file may hold, packed or unpacked: 80 % of the memory that is free.
@@ -102,17 +103,17 @@ impl Place<'_> {
         self.world.host().memory_free.map_or(4 << 30, |free| free / 5 * 4)
     }
 
-    fn entry(&self, path: &Path, argument: &'static str) -> Result<Option<Entry>, Refusal> {
-        self.world.entry(path).map_err(|error| unreadable(&error, argument))
+    fn entry(&self, found: &Found, argument: &'static str) -> Result<Option<Entry>, Refusal> {
+        let entry = match &found.beneath {
+            Some(way) => self.world.entry_beneath(self.folder, way),
+            None => self.world.entry(&found.path),
+        };
+        entry.map_err(|error| unreadable(&error, argument))
     }
 
-    fn inside(&self, path: &Path, bounds: Option<&Path>, text: &str, argument: &'static str) -> Result<(), Refusal> {
-        let Some(bounds) = bounds else { return Ok(()) };
-        let real = self.world.canonical(path).map_err(|error| unreadable(&error, argument))?;
-        if real.starts_with(bounds) { Ok(()) } else { Err(out_of_bounds(text, argument)) }
-    }
-
-    fn missing(&self, text: &str, path: &Path, argument: &'static str) -> Refusal {
+    fn missing(&self, text: &str, found: &Found, argument: &'static str) -> Refusal {
+        // Names for a suggestion to the user alone. The way there holds no link, or the look would have said so.
+        let path = &found.path;
         let neighbours = path.parent().and_then(|folder| self.world.list(folder).ok()).unwrap_or_default();
         let names = neighbours.iter().map(String::as_str).chain(self.named.keys().map(String::as_str));
         let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -152,6 +153,10 @@ fn out_of_bounds(text: &str, argument: &'static str) -> Refusal {
 
 /// A world that failed, said as the data floor says things.
 fn unreadable(error: &Error, argument: &'static str) -> Refusal {
+    if error.code == "G0704" {
+        let help = "put the file itself there, or use `--data NAME=PATH` on the command line and write NAME here";
+        return Refusal::error("G0704", error.to_string(), help).at(argument).here("leads elsewhere");
+    }
     let help = if error.help.is_empty() { "check the file and its folder" } else { &error.help };
     Refusal::error("G0703", error.to_string(), help).at(argument)
 }

@@ -18,10 +18,11 @@ use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Largest `meta.yaml` that is read, in bytes: it grows with the growth events.
-const META_BYTES_MAX: u64 = 16 << 20;
-/// Largest tensor file that is read, in bytes: 1e9 parameters with two moments each.
-const TENSORS_BYTES_MAX: u64 = 12_100_000_000;
+/// Largest `meta.yaml` that is read, in bytes: it grows with the growth events, some 600 each.
+const META_BYTES_MAX: u64 = 4 << 20;
+
+/// Bytes that one evaluation takes: step and value of some twenty metrics.
+const EVALUATION_BYTES: u64 = 320;
 
 const META: &str = "meta.yaml";
 const WEIGHTS: &str = "weights.safetensors";
@@ -94,7 +95,8 @@ pub struct Read {
 /// What `meta.yaml` says, if its digest holds.
 pub fn meta(world: &dyn World, folder: &Path) -> Result<(Meta, String), Refusal> {
     let path = folder.join(META);
-    let content = world.read(&path, META_BYTES_MAX).map_err(|error| super::load::unreadable(&error))?;
+    let content = world.read_beneath(folder, Path::new(META), META_BYTES_MAX);
+    let content = content.map_err(|error| super::load::unreadable(&error))?;
     let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
     let digest = yaml::sealed(&text).ok_or_else(|| changed(&path))?;
     let meta: Meta = yaml::read(&text).map_err(|error| broken(&path, error))?;
@@ -114,15 +116,22 @@ pub fn meta(world: &dyn World, folder: &Path) -> Result<(Meta, String), Refusal>
 /// Reads a checkpoint and compares every digest.
 pub fn read(world: &dyn World, folder: &Path) -> Result<Read, Refusal> {
     let (meta, digest) = meta(world, folder)?;
-    let file = |name: &str, wanted: &str| {
+    let file = |name: &str, wanted: &str, limit: u64| {
         let path = folder.join(name);
-        let content = world.read(&path, TENSORS_BYTES_MAX).map_err(|error| super::load::unreadable(&error))?;
+        let content = world.read_beneath(folder, Path::new(name), limit);
+        let content = content.map_err(|error| super::load::unreadable(&error))?;
         match digest::bytes(&content) == wanted {
             true => Ok(content),
             false => Err(changed(&path)),
         }
     };
-    let (weights, state) = (file(WEIGHTS, &meta.weights_file)?, file(STATE, &meta.state_file)?);
+    // A longer file than the network and its evaluations can take is not read, however little it takes on the disk.
+    let numbers = meta.model.numbers();
+    let weights_max = numbers.saturating_mul(4).saturating_add(8 + weights::HEADER_BYTES_MAX);
+    let evaluations = meta.step.saturating_add(2).saturating_mul(EVALUATION_BYTES);
+    let state_max = weights_max.saturating_mul(4).saturating_add(evaluations);
+    let weights = file(WEIGHTS, &meta.weights_file, weights_max)?;
+    let state = file(STATE, &meta.state_file, state_max)?;
     let entry = schema::Checkpoint {
         name: meta.name.clone(),
         number: meta.number,

@@ -1,14 +1,18 @@
-//! Reads a finished run back: what `predict` needs.
+//! Reads a finished run back: what `predict` needs. A run may be a stranger's: its files are opened beneath its
+//! folder, and a link in it is not followed.
 
 use super::recorder::{RECORD, broken, changed};
 use super::schema::{self, Record};
-use super::{checkpoint, model, weights, yaml};
+use super::weights::{self, Array};
+use super::{checkpoint, model, yaml};
+use crate::base::text::short;
 use crate::base::{Refusal, World};
 use crate::data::{Dataset, Scaling};
 use crate::nn::{Architecture, Network};
 use crate::run::{Finish, Heading, MetricValue, Status};
 use crate::tensor::Compute;
 use ndarray::ArrayD;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A finished run with its network.
@@ -19,13 +23,10 @@ pub struct Loaded {
     pub scaling: Scaling,
 }
 
-/// Largest weights file that is read, in bytes: 1e9 parameters and a header.
-const WEIGHTS_BYTES_MAX: u64 = 4_100_000_000;
-
 /// The record of a run directory.
 pub fn record(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
     let path = run.join(RECORD);
-    let content = world.read(&path, yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let content = world.read_beneath(run, Path::new(RECORD), yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
     let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
     let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
     if record.record != schema::SCHEMA {
@@ -37,7 +38,7 @@ pub fn record(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
 /// The record, which must be as growrun has written it, to the last byte.
 pub fn intact(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
     let path = run.join(RECORD);
-    let content = world.read(&path, yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
+    let content = world.read_beneath(run, Path::new(RECORD), yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
     let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
     let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
     yaml::sealed(&text).ok_or_else(|| changed(&path))?;
@@ -142,9 +143,8 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
         ));
     };
     let path = run.join("final.safetensors");
-    let content = world.read(&path, WEIGHTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
-    let mut tensors = weights::read(&content).map_err(|error| broken(&path, error))?;
-    let architecture = model::read(&outcome.model, &record.data).map_err(|what| broken(&run.join("run.yaml"), what))?;
+    let architecture = model::read(&outcome.model, &record.data).map_err(|what| broken(&run.join(RECORD), what))?;
+    let mut tensors = tensors(world, run, "final.safetensors", architecture.parameter_count().1)?;
     // Shapes are compared before a network of the declared size is made: a lying record allocates nothing.
     for shape in architecture.parameters() {
         let extents = shape.extents(&architecture);
@@ -163,7 +163,7 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
         parameter.value = ArrayD::from_shape_vec(shape, values).map_err(|error| broken(&path, error))?;
     }
     if let Some(name) = tensors.keys().next() {
-        return Err(broken(&path, format!("`{name}` belongs to no layer of the record")));
+        return Err(broken(&path, format!("`{}` belongs to no layer of the record", short(name))));
     }
     if crate::nn::parameter::digest(network.parameters()) != outcome.weights {
         return Err(changed(&path));
@@ -172,10 +172,17 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
     Ok(Loaded { architecture, network, scaling, record })
 }
 
+/// The tensors of a file that is to hold so many numbers: a longer one is not read, however little it takes on the
+/// disk.
+fn tensors(world: &dyn World, run: &Path, name: &str, numbers: u64) -> Result<BTreeMap<String, Array>, Refusal> {
+    let limit = numbers.saturating_mul(4).saturating_add(8 + weights::HEADER_BYTES_MAX);
+    let content = world.read_beneath(run, Path::new(name), limit).map_err(|error| unreadable(&error))?;
+    weights::read(&content).map_err(|error| broken(&run.join(name), error))
+}
+
 fn scaling(world: &dyn World, run: &Path, inputs: usize) -> Result<Scaling, Refusal> {
     let path = run.join("scaling.safetensors");
-    let content = world.read(&path, WEIGHTS_BYTES_MAX).map_err(|error| unreadable(&error))?;
-    let mut tensors = weights::read(&content).map_err(|error| broken(&path, error))?;
+    let mut tensors = tensors(world, run, "scaling.safetensors", 2 * inputs as u64)?;
     let mut take = |name: &str| match tensors.remove(name) {
         Some(array) if array.shape() == [inputs] => {
             array.into_f32(name).map(|(_, values)| values).map_err(|error| broken(&path, error))

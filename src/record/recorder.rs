@@ -137,7 +137,7 @@ impl<'w> Recorder<'w> {
         // What was told behind the checkpoint will be told again.
         let path = folder.join(METRICS);
         let mut told = match world.entry(&path)? {
-            Some(_) => world.read(&path, METRICS_BYTES_MAX)?,
+            Some(_) => world.read_beneath(folder, Path::new(METRICS), METRICS_BYTES_MAX)?,
             None => Vec::new(),
         };
         told.truncate(entry.map_or(0, |(_, meta)| meta.metrics_bytes as usize));

@@ -190,6 +190,18 @@ pub struct Model {
     pub layers: Vec<Layer>,
 }
 
+impl Model {
+    /// No fewer numbers than its parameters hold, and some more.
+    pub fn numbers(&self) -> u64 {
+        let width = |axis: u32| self.axes.get(axis as usize).map_or(0, |axis| axis.width as u64);
+        let layer = |layer: &Layer| {
+            let (reads, writes) = (width(layer.reads), width(layer.writes));
+            reads.saturating_add(8).saturating_mul(writes).saturating_add(8)
+        };
+        self.layers.iter().fold(0, |sum: u64, one| sum.saturating_add(layer(one)))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Axis {

@@ -1,12 +1,14 @@
 //! Tensors to safetensors and back, under PyTorch's names.
 
 use crate::base::digest::Tensors;
+use crate::base::text::short;
 use crate::nn::{Parameter, SlotKind};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A tensor with its values in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,8 +134,13 @@ pub fn write(tensors: &BTreeMap<String, Array>, note: &str) -> Vec<u8> {
     serialize(tensors.iter().map(raw).collect(), note)
 }
 
-/// All tensors of a file by name.
+/// Bytes of a header that are read. One tensor takes about a hundred, the largest published models have less than
+/// a hundredth of this, and what is built of a hostile header is some twenty times as much.
+pub const HEADER_BYTES_MAX: u64 = 8 << 20;
+
+/// All tensors of a file by name. Sizes are compared with the bytes present before anything is built.
 pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array>, String> {
+    header(content)?;
     let file = SafeTensors::deserialize(content).map_err(|error| format!("it is not a safetensors file: {error}"))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
@@ -142,11 +149,54 @@ pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array>, String> {
             Dtype::F32 => Values::F32(numbers(data, f32::from_le_bytes)),
             Dtype::F64 => Values::F64(numbers(data, f64::from_le_bytes)),
             Dtype::U64 => Values::U64(numbers(data, u64::from_le_bytes)),
-            other => return Err(format!("`{name}` is {other:?}; F32, F64 and U64 are read here")),
+            other => return Err(format!("`{}` is {other:?}; F32, F64 and U64 are read here", short(name))),
         };
         tensors.insert(name.to_string(), Array { shape: view.shape().to_vec(), values });
     }
     Ok(tensors)
+}
+
+/// Refuses a header that is too long, and one that names a tensor twice: readers disagree on which of the two
+/// they take. All else that can be wrong with it, the `safetensors` crate finds.
+fn header(content: &[u8]) -> Result<(), String> {
+    let Some((length, rest)) = content.split_first_chunk() else { return Err("it is cut off".into()) };
+    let length = u64::from_le_bytes(*length);
+    if length > rest.len() as u64 {
+        return Err(format!("it declares a header of {length} bytes, but only {} follow", rest.len()));
+    }
+    if length > HEADER_BYTES_MAX {
+        return Err(format!("its header of {length} bytes is too long; at most {HEADER_BYTES_MAX} are read"));
+    }
+    let header = &rest[..length as usize];
+    serde_json::from_slice::<Names>(header).map_err(|error| format!("its header cannot be read: {error}"))?;
+    Ok(())
+}
+
+/// The keys of a JSON object, each of them once.
+struct Names;
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object with a key for each tensor")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut seen = BTreeSet::new();
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    if let Some(twice) = seen.replace(name) {
+                        return Err(A::Error::custom(format!("`{}` stands there twice", short(&twice))));
+                    }
+                }
+                Ok(Names)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 fn numbers<T, const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
@@ -197,4 +247,34 @@ fn serialize(tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>, note: &str) -> 
     // One entry only: a hash map's order must not reach the file.
     let metadata = HashMap::from([("growrun".to_string(), note.to_string())]);
     safetensors::serialize(views, Some(metadata)).expect("names are unique and sizes fit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(header: &str, values: &[f32]) -> Vec<u8> {
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.bytes());
+        file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        file
+    }
+
+    #[test]
+    fn a_header_is_held_to_the_bytes_present() {
+        let one = r#""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+        let same = r#""b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+        let vast = r#"{"a":{"dtype":"F32","shape":[32768,32768],"data_offsets":[0,4294967296]}}"#;
+        let read = |file: &[u8]| read(file).expect_err("hostile");
+        assert!(read(b"").contains("cut off"));
+        assert!(read(&[0xff; 100]).contains("only 92 follow"));
+        assert!(read(&file(&" ".repeat(HEADER_BYTES_MAX as usize + 1), &[])).contains("too long"));
+        assert!(read(&file(vast, &[0.0])).contains("safetensors"));
+        assert!(read(&file(&format!("{{{one},{same}}}"), &[0.0])).contains("safetensors"), "two on the same bytes");
+        assert!(read(&file(&format!("{{{one},{one}}}"), &[0.0])).contains("`a` stands there twice"));
+        assert!(
+            super::read(&file(&format!("{{{one}}}"), &[0.5]))
+                .is_ok_and(|read| read["a"] == super::Array::f32(vec![1], vec![0.5]))
+        );
+    }
 }

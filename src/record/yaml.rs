@@ -55,8 +55,58 @@ pub fn sealed(text: &str) -> Option<String> {
 }
 
 /// Reads a record. The error is serde_yaml's sentence with line and column.
+///
+/// A record is a stranger's: what makes little text into much work (anchors with their aliases, brackets in
+/// brackets, keys that are collections) is refused before serde_yaml builds anything of it.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    if text.len() as u64 > BYTES_MAX {
+        return Err(format!("it holds more than {BYTES_MAX} bytes"));
+    }
+    plain_structure(text)?;
     serde_yaml::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Whether the text is made of the maps, lists and scalars that [`write`] makes, and of nothing that refers or nests
+/// without bounds.
+///
+/// Which `&` or `[` is structure, and which stands in a name or in the text of a schedule, only a scanner of YAML
+/// can tell, and two scanners may disagree. So the real one is asked: in a copy these characters are replaced by
+/// `@`, which YAML allows wherever they are text and forbids wherever they are structure.
+fn plain_structure(text: &str) -> Result<(), String> {
+    let mut copy = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    // How many `- ` stand one behind the other: a list in a list in a list.
+    const DASHES_MAX: usize = 16;
+    let mut dashes = 0;
+    while let Some(c) = characters.next() {
+        dashes = match c {
+            '-' => dashes + 1,
+            ' ' => dashes,
+            _ => 0,
+        };
+        let structure = match c {
+            '&' | '*' => true,
+            // An empty list or map is written `[]`, `{}`; every other one by its lines.
+            '[' => characters.peek() != Some(&']'),
+            '{' => characters.peek() != Some(&'}'),
+            '-' if dashes > DASHES_MAX => characters.peek().is_none_or(|next| next.is_whitespace()),
+            '?' => characters.peek().is_none_or(|next| next.is_whitespace()),
+            _ => false,
+        };
+        copy.push(if structure { '@' } else { c });
+    }
+    let Err(error) = serde_yaml::from_str::<serde::de::IgnoredAny>(&copy) else { return Ok(()) };
+    let Some(place) = error.location() else { return Err(error.to_string()) };
+    // Copy and text have the same bytes at the same places.
+    let kind = match text.get(place.index()..).and_then(|rest| rest.chars().next()) {
+        Some('&') => "an anchor",
+        Some('*') => "an alias",
+        Some('[' | '{') => "a list or map in brackets",
+        Some('?') => "a key that is no word",
+        Some('-') => "a list in too many lists",
+        _ => return Err(error.to_string()),
+    };
+    Err(format!("{kind} at line {} column {}, which no record has", place.line(), place.column()))
 }
 
 /// Where the scalar of a line begins: behind `- ` and `key: `.
@@ -201,6 +251,52 @@ mod tests {
     fn what_is_written_reads_back_equal() {
         let text = write(&sample());
         assert_eq!(read::<Sample>(&text).expect("our own output"), sample(), "{text}");
+    }
+
+    #[test]
+    fn what_refers_or_nests_is_refused_with_its_place() {
+        let cases = [
+            ("a: &x 1\nb: *x\n", "an anchor at line 1 column 4"),
+            ("a: 1\nb: *x\n", "an alias at line 2 column 4"),
+            ("- &x [*x]\n", "an anchor at line 1 column 3"),
+            ("a: [1, 2]\n", "a list or map in brackets at line 1 column 4"),
+            ("a: {b: 1}\n", "a list or map in brackets at line 1 column 4"),
+            ("? a\n: 1\n", "a key that is no word at line 1 column 1"),
+            (&"- ".repeat(20), "a list in too many lists at line 1 column 33"),
+            // A literal block that ends where a careless scanner would not see it.
+            ("a: |\n    x\n  y\nb: &x 1\n", "did not find expected key"),
+            ("a: |\n  x\nb: &x 1\n", "an anchor at line 3 column 4"),
+            ("a: \"x\"\nb: &x 1\n", "an anchor at line 2 column 4"),
+            ("a: é\nb: &x 1\n", "an anchor at line 2 column 4"),
+        ];
+        for (text, told) in cases {
+            let error = read::<serde::de::IgnoredAny>(text).expect_err(text);
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_same_characters_in_a_text_are_read() {
+        for text in [
+            "&x",
+            "*x",
+            "a & *b*",
+            "[1]",
+            "{a: b}",
+            "?x",
+            "? x",
+            "a ? b",
+            &"- ".repeat(40),
+            "-----------------------",
+            "f(&x, *x) [0] {1}\n*x &x\n",
+            "@",
+        ] {
+            let written = write(&vec![text, "*x", "&x"]);
+            assert_eq!(read::<Vec<String>>(&written).expect("our own output"), [text, "*x", "&x"], "{written}");
+        }
+        // By another writer, without quotes.
+        assert_eq!(read::<Vec<String>>("- R & D *x [1] {2} ? y\n").expect("plain"), ["R & D *x [1] {2} ? y"]);
+        assert_eq!(read::<Vec<Vec<u8>>>("- []\n").expect("an empty list"), [Vec::<u8>::new()]);
     }
 
     #[test]

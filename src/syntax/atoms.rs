@@ -169,9 +169,4 @@ fn reading(text: &str) -> Option<(&'static str, String)> {
 }
 
 /// The piece as a message shows it: a hostile one can be a megabyte long.
-pub fn short(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
-}
+pub use crate::base::text::short;

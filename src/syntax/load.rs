@@ -20,6 +20,8 @@ pub fn load(world: &dyn World, path: &Path) -> Result<(Schedule, Vec<Diagnostic>
     let mut loader = Loader {
         world,
         top: clean(&folder).unwrap_or(folder),
+        bytes: 0,
+        is_too_long: false,
         sources: Sources::default(),
         assembly: Assembly::default(),
         found: Vec::new(),
@@ -42,6 +44,9 @@ struct Loader<'a> {
     world: &'a dyn World,
     /// The folder of the first file; nothing outside of it is included.
     top: PathBuf,
+    /// Of all files so far. One file may be included many times, so a limit for each alone would bound nothing.
+    bytes: usize,
+    is_too_long: bool,
     sources: Sources,
     assembly: Assembly,
     found: Vec<Diagnostic>,
@@ -56,6 +61,7 @@ impl Loader<'_> {
 
     /// One file's bytes. `chain` holds the files that led here. Goes down at most [`DEPTH`] times.
     fn text(&mut self, name: &str, bytes: Vec<u8>, path: &Path, chain: &mut Vec<PathBuf>, is_top: bool) {
+        self.bytes += bytes.len();
         let (text, mistake) = decode(bytes);
         let file = self.sources.add(name, &text);
         if let Some((at, byte, utf16)) = mistake {
@@ -79,6 +85,7 @@ impl Loader<'_> {
         chain.push(path.to_path_buf());
         for statement in statements {
             match statement {
+                _ if self.is_too_long => break,
                 Statement::Include { path: wanted } => self.include(&wanted, path, chain),
                 other => self.assembly.add(other),
             }
@@ -93,8 +100,12 @@ impl Loader<'_> {
         let shown = super::atoms::short(wanted);
         let written = Path::new(wanted.node.as_str());
         let folder = from.parent().unwrap_or(Path::new(""));
-        let inside = clean(&folder.join(written)).filter(|path| path.starts_with(&self.top) && !written.is_absolute());
-        let Some(path) = inside.filter(|_| !wanted.node.is_empty()) else {
+        // Whether the words alone lead out; where the way leads on the disk, the world sees to when it is opened.
+        let way =
+            |path: &PathBuf| path.strip_prefix(&self.top).ok().filter(|way| !way.starts_with("..")).map(Into::into);
+        let inside: Option<(PathBuf, PathBuf)> =
+            clean(&folder.join(written)).and_then(|path| Some((way(&path)?, path)));
+        let Some((way, path)) = inside.filter(|_| !wanted.node.is_empty() && !written.is_absolute()) else {
             self.found.push(refuse(
                 format!("cannot include `{shown}`: it lies outside of the schedule's folder"),
                 "leads out of the folder",
@@ -126,10 +137,22 @@ impl Loader<'_> {
             ));
             return;
         }
-        match self.world.read(&path, LIMIT_BYTES as u64) {
+        let left = LIMIT_BYTES.saturating_sub(self.bytes) as u64;
+        match self.world.read_beneath(&self.top, &way, left) {
             Ok(bytes) => self.text(&path.display().to_string(), bytes, &path, chain, false),
+            Err(error) if error.code == "G0802" => {
+                self.found.push(refuse(
+                    format!("cannot include `{shown}`: a schedule has at most 1 MiB with all that it includes"),
+                    "too much here",
+                    "include fewer or shorter files; data and weights are named in them, not written into them",
+                ));
+                // As of a single file that is too long, nothing of it is judged.
+                self.assembly = Assembly::default();
+                self.is_too_long = true;
+            }
             Err(error) => {
                 let help = match error.help.as_str() {
+                    _ if error.code == "G0704" => "put the file itself in the place of the link",
                     "" => "paths are relative to the file that writes them",
                     help => help,
                 };

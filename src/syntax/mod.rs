@@ -36,6 +36,10 @@ use lower::{Lower, Statement};
 /// A schedule's file may be this long.
 pub const LIMIT_BYTES: usize = 1 << 20;
 
+/// A file may have this many statements and marks such as `,`. Each is small, but a mebibyte of `a;` or `:` would be
+/// half a million or more of them, each with a mistake to tell.
+const PARTS_MAX: usize = 1 << 15;
+
 /// So many mistakes of one file are shown; then it is said that there are more.
 pub const MISTAKES: usize = 500;
 
@@ -91,6 +95,9 @@ fn read_text(text: &str, file: u16, must_say_something: bool) -> (Vec<Statement>
         return (Vec::new(), vec![too_large(Span::new(file, 0, end))]);
     }
     let (cover, found) = scan::scan(text, file);
+    if let Some(at) = one_too_many(&cover) {
+        return (Vec::new(), vec![too_complex(text, file, at)]);
+    }
     let mut lower = Lower::new(&cover, file, found);
     let mut statements = Vec::new();
     for piece in pieces::pieces(&cover) {
@@ -113,6 +120,34 @@ fn read_text(text: &str, file: u16, must_say_something: bool) -> (Vec<Statement>
         );
     }
     (statements, capped(found))
+}
+
+/// Where the first part beyond [`PARTS_MAX`] begins. Looks at the marks alone, so what stands in quotes counts too:
+/// no schedule has so many of either.
+fn one_too_many(cover: &str) -> Option<usize> {
+    let (mut count, mut begins) = (0, true);
+    let mut bytes = cover.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        let counts = match byte {
+            b'\n' | b'\r' | b';' | b'{' | b'}' => {
+                begins = true;
+                false
+            }
+            b' ' | b'\t' => false,
+            b'#' => {
+                begins = true;
+                bytes.by_ref().find(|(_, byte)| matches!(byte, b'\n' | b'\r'))?;
+                false
+            }
+            b'[' | b']' | b',' | b':' => true,
+            _ => std::mem::take(&mut begins),
+        };
+        count += usize::from(counts);
+        if count > PARTS_MAX {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// One value from outside of a file, such as that of `--set`.
@@ -143,7 +178,7 @@ fn too_complex(text: &str, file: u16, at: usize) -> Diagnostic {
     let start = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     Diagnostic::error("G0004", Span::new(file, start, start), "this file is too complex to be read")
         .here("given up here")
-        .help("split it with `include`")
+        .help("is it a schedule? one has at most some ten thousand statements")
 }
 
 /// Cuts a hostile file's mistakes off and says so.

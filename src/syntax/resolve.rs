@@ -143,11 +143,14 @@ impl Names {
         match scope.get(name).or_else(|| self.values.get(name)) {
             Some(value) => value.iter().map(|atom| Spanned::new(atom.node.clone(), span)).collect(),
             None => {
-                let mut known: Vec<&str> = self.values.keys().map(String::as_str).collect();
-                // Sorted, so that the same file always gets the same help.
-                known.sort_unstable();
-                let error = unknown(name, span, known.into_iter()).here("not defined");
-                self.found.push(error);
+                // What is shown is cut elsewhere; this only bounds what a hostile file can cost.
+                if self.found.len() <= super::MISTAKES {
+                    let mut known: Vec<&str> = self.values.keys().map(String::as_str).collect();
+                    // Sorted, so that the same file always gets the same help.
+                    known.sort_unstable();
+                    let error = unknown(name, span, known.into_iter()).here("not defined");
+                    self.found.push(error);
+                }
                 vec![Spanned::new(Atom::Bad, span)]
             }
         }

@@ -4,6 +4,7 @@
 //! every place stays true: a piece that cannot be read becomes a run of [`HOLE`], a brace that closes
 //! nothing a blank, and where a block must have ended [`END`] stands. The grammar then matches any copy.
 
+use super::atoms::short;
 use crate::base::{Diagnostic, Span};
 
 /// Covers what was reported and cannot be read.
@@ -304,7 +305,7 @@ impl<'a> Scanner<'a> {
         self.report(
             Diagnostic::error("G0003", span, "text stands in double quotes")
                 .here("a single quote")
-                .help(format!("write `\"{}\"`", self.text[at..end].trim_matches('\''))),
+                .help(format!("write `\"{}\"`", short(self.text[at..end].trim_matches('\'')))),
         );
         self.cover(at, end, HOLE);
         end

@@ -43,7 +43,7 @@ pub fn checked(text: &str) -> Checked {
         base: None,
         completed: None,
         standing: None,
-        limits: Limits { memory: Some(8 << 30), ..Limits::default() },
+        limits: Limits { memory: Some(8 << 30), disk: Some(50 << 30), ..Limits::default() },
     };
     let mut checked = check(schedule, &request);
     found.append(&mut checked.diagnostics);

@@ -7,6 +7,7 @@ mod engine;
 mod examples;
 mod faults;
 mod growth;
+mod hostile;
 mod house;
 mod mistakes;
 mod resume;

@@ -20,6 +20,10 @@ impl Error {
         Error { code: "G0801", operation, path: path.into(), reason: reason.into(), help: String::new() }
     }
 
+    pub fn too_large(path: &Path, limit: u64) -> Error {
+        Error { code: "G0802", ..Error::new("read", path, format!("it holds more than {limit} bytes")) }
+    }
+
     /// What the system's error means to a user.
     pub fn io(operation: &'static str, path: &Path, error: &std::io::Error) -> Error {
         use std::io::ErrorKind;

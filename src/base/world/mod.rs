@@ -4,14 +4,17 @@
 //! change of a file is made of a few primitives, each of which a test can let fail; what must survive a crash
 //! is written by the protocols in [`commit`], which stand above the primitives and are the same in every world.
 
+mod beneath;
 pub mod commit;
 mod error;
 mod overlay;
 mod real;
+pub mod sandbox;
 
 pub use error::{Error, Result};
 pub use overlay::Overlay;
 pub use real::Real;
+pub use sandbox::Confinement;
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +66,18 @@ pub trait World: Send + Sync {
     /// Names in a folder, sorted.
     fn list(&self, path: &Path) -> Result<Vec<String>>;
 
+    /// What lies at `path` beneath `folder`, for a path that a stranger chose. A way out of the folder, and a link
+    /// anywhere behind the folder, is an error with code G0704.
+    fn entry_beneath(&self, folder: &Path, path: &Path) -> Result<Option<Entry>>;
+    /// At most the first `bytes` bytes of such a file. Never waits: a pipe or a device is refused.
+    fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>>;
+    /// The whole of such a file. Refused when it holds more than `limit` bytes.
+    fn read_beneath(&self, folder: &Path, path: &Path, limit: u64) -> Result<Vec<u8>> {
+        // One byte more than allowed tells a file at the limit from one above it.
+        let content = self.read_start_beneath(folder, path, limit.saturating_add(1))?;
+        if content.len() as u64 > limit { Err(Error::too_large(&folder.join(path), limit)) } else { Ok(content) }
+    }
+
     /// A new, empty file in the place of a file or link that was there; a link is never written through.
     fn create(&self, path: &Path) -> Result<Box<dyn Appender>>;
     /// A file to be continued, made when it is not there.
@@ -92,6 +107,9 @@ pub trait World: Send + Sync {
     /// Seconds since 1970-01-01 UTC.
     fn epoch_seconds(&self) -> u64;
     fn host(&self) -> Host;
+
+    /// Bounds this thread, and those that it will start, by the system itself: see [`sandbox`].
+    fn confine(&self, reads: &[PathBuf], writes: &[PathBuf]) -> Confinement;
 
     /// Old or new, never neither. See [`commit::write`].
     fn write(&self, path: &Path, content: &[u8]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The world with some files in it that are not on the disk: those of a schedule that a record holds.
 
-use super::{Appender, Entry, Host, Lock, Result, World};
+use super::{Appender, Confinement, Entry, Host, Lock, Result, World};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,20 @@ impl World for Overlay<'_> {
 
     fn list(&self, path: &Path) -> Result<Vec<String>> {
         self.below.list(path)
+    }
+
+    fn entry_beneath(&self, folder: &Path, path: &Path) -> Result<Option<Entry>> {
+        match self.files.get(&folder.join(path)) {
+            Some(content) => Ok(Some(Entry::File { bytes: content.len() as u64 })),
+            None => self.below.entry_beneath(folder, path),
+        }
+    }
+
+    fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        match self.files.get(&folder.join(path)) {
+            Some(content) => Ok(content.iter().copied().take(bytes as usize).collect()),
+            None => self.below.read_start_beneath(folder, path, bytes),
+        }
     }
 
     fn create(&self, path: &Path) -> Result<Box<dyn Appender>> {
@@ -104,5 +118,9 @@ impl World for Overlay<'_> {
 
     fn host(&self) -> Host {
         self.below.host()
+    }
+
+    fn confine(&self, reads: &[PathBuf], writes: &[PathBuf]) -> Confinement {
+        self.below.confine(reads, writes)
     }
 }

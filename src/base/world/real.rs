@@ -1,6 +1,6 @@
 //! The machine we run on, by the standard library and two calls of the system that it does not have.
 
-use super::{Appender, Entry, Error, Host, Lock, Result, World};
+use super::{Appender, Confinement, Entry, Error, Host, Lock, Result, World};
 use std::fs::TryLockError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -51,10 +51,7 @@ impl World for Real {
         // One byte more than allowed tells a file at the limit from one above it, pipes included.
         file.take(limit + 1).read_to_end(&mut content).map_err(fail)?;
         if content.len() as u64 > limit {
-            return Err(Error {
-                code: "G0802",
-                ..Error::new("read", path, format!("it holds more than {limit} bytes"))
-            });
+            return Err(Error::too_large(path, limit));
         }
         Ok(content)
     }
@@ -110,6 +107,18 @@ impl World for Real {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn entry_beneath(&self, folder: &Path, path: &Path) -> Result<Option<Entry>> {
+        super::beneath::entry(folder, path)
+    }
+
+    fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        use std::io::Read;
+        let file = super::beneath::open(folder, path)?;
+        let mut content = Vec::new();
+        file.take(bytes).read_to_end(&mut content).map_err(|error| Error::io("read", &folder.join(path), &error))?;
+        Ok(content)
     }
 
     fn make_folder(&self, path: &Path) -> Result<bool> {
@@ -227,5 +236,8 @@ impl World for Real {
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             memory_free,
         }
+    }
+    fn confine(&self, reads: &[PathBuf], writes: &[PathBuf]) -> Confinement {
+        super::sandbox::confine(reads, writes)
     }
 }

@@ -1,6 +1,6 @@
 //! IDX, the format of MNIST: `0 0 TYPE NDIM`, NDIM sizes as big-endian u32, then the values.
 
-use super::{broken_gz, is_gz};
+use super::{bomb, broken_gz, is_gz, unpacks_to};
 use crate::base::Refusal;
 use crate::data::place::too_large;
 use std::io::Read;
@@ -24,6 +24,9 @@ pub fn read(name: &str, bytes: &[u8], limit: u64) -> Result<Array, Refusal> {
     let declared = count(name, &shape)?;
     if declared > limit {
         return Err(too_large(name, limit));
+    }
+    if is_gz(bytes) && declared > unpacks_to(bytes.len(), limit) {
+        return Err(bomb(name, bytes.len(), limit));
     }
     let mut values = Vec::new();
     // One byte more than declared shows that something follows.

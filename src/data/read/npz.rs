@@ -5,6 +5,7 @@
 
 use super::zip;
 use crate::base::Refusal;
+use crate::base::text::short;
 
 /// What the header of an array says.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,9 +56,9 @@ const DIMENSIONS_MAX: usize = 8;
 pub fn entry<'a, 'b>(name: &str, entries: &'a [zip::Entry<'b>], wanted: &str) -> Result<&'a zip::Entry<'b>, Refusal> {
     let arrays = || entries.iter().map(|entry| entry.name.strip_suffix(".npy").unwrap_or(&entry.name));
     arrays().position(|array| array == wanted).map(|at| &entries[at]).ok_or_else(|| {
-        let listed: Vec<String> = arrays().take(20).map(|array| format!("`{array}`")).collect();
+        let listed: Vec<String> = arrays().take(20).map(|array| format!("`{}`", short(array))).collect();
         let help = match crate::data::place::nearest(wanted, arrays()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => format!("did you mean `{}`?", short(near)),
             None if listed.is_empty() => "save arrays with `savez(FILE, x=…, y=…)`".into(),
             None => format!("it holds {}", listed.join(", ")),
         };
@@ -84,6 +85,11 @@ fn header(shown: &str, bytes: &[u8]) -> Result<Header, Refusal> {
         }
         _ => return Err(broken(&format!("version {version} of the format is not known"))),
     };
+    // NumPy itself reads no longer ones unless told to.
+    const HEADER_BYTES_MAX: usize = 1 << 16;
+    if length > HEADER_BYTES_MAX {
+        return Err(broken("its header is cut off or too long"));
+    }
     let at = from + length;
     let text = bytes.get(from..at).ok_or_else(|| broken("its header is cut off or too long"))?;
     let text = std::str::from_utf8(text).map_err(|_| broken("its header is not text"))?;
@@ -118,7 +124,7 @@ fn header(shown: &str, bytes: &[u8]) -> Result<Header, Refusal> {
         ),
         _ => Refusal::error(
             "G0720",
-            format!("`{shown}` holds values of type {}, which is not read", quoted.unwrap_or("struct")),
+            format!("`{shown}` holds values of type {}, which is not read", short(quoted.unwrap_or("struct"))),
             "convert it with `astype('float32')`, or `astype('int64')` for classes",
         ),
     })?;

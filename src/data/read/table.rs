@@ -4,6 +4,7 @@
 //! is said with file, line and column.
 
 use crate::base::Refusal;
+use crate::base::text::short;
 use crate::data::place::nearest;
 
 /// The column to predict.
@@ -113,13 +114,13 @@ pub fn read(name: &str, bytes: &[u8], wanted: &Wanted) -> Result<Table, Refusal>
 
 /// A finite number, or what is wrong with the field.
 pub fn number(name: &str, line: u64, column: &str, text: &str) -> Result<f32, Refusal> {
-    let place = format!("`{name}`:{line}: column `{column}`");
+    let place = format!("`{name}`:{line}: column `{}`", short(column));
     match text.parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
         _ if is_missing(text) => Err(missing(name, line, column, text)),
         Ok(_) => Err(Refusal::error(
             "G0710",
-            format!("{place} holds `{text}`, which is not finite as f32"),
+            format!("{place} holds `{}`, which is not finite as f32", short(text)),
             "remove the row, or put a number in its place",
         )),
         Err(_) => Err(Refusal::error(
@@ -134,7 +135,7 @@ fn missing(name: &str, line: u64, column: &str, text: &str) -> Refusal {
     let said = if text.is_empty() { "is empty".to_string() } else { format!("holds `{text}`") };
     Refusal::error(
         "G0710",
-        format!("`{name}`:{line}: column `{column}` {said}: the value is missing"),
+        format!("`{name}`:{line}: column `{}` {said}: the value is missing", short(column)),
         "fill in a value, or remove the row",
     )
 }
@@ -207,12 +208,4 @@ fn separator(text: &str) -> u8 {
 
 fn no_examples(name: &str, why: &str) -> Refusal {
     Refusal::error("G0708", format!("`{name}` holds no example: {why}"), "name a file with one example on each line")
-}
-
-/// A foreign text cut to a length that a message can bear.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_string(),
-    }
 }

@@ -2,9 +2,12 @@
 //!
 //! By hand, because the usual crate brings three C compressors along that NumPy never uses.
 
+use super::{bomb, unpacks_to};
 use crate::base::Refusal;
-use crate::data::place::too_large;
+use crate::base::text::short;
+use std::collections::BTreeSet;
 use std::io::Read;
+use std::ops::Range;
 
 /// A file inside an archive, still packed.
 pub struct Entry<'a> {
@@ -43,36 +46,50 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
         return Err(broken(&format!("it declares {count} entries; at most {ENTRIES_MAX} are read")));
     }
     let mut entries = Vec::new();
+    // Where each entry lies: bytes that several entries share would unpack several times.
+    let mut places: Vec<Range<usize>> = Vec::new();
     for _ in 0..count {
         if u32_at(bytes, at) != Some(DIRECTORY_SIGNATURE) {
             return Err(broken("its directory does not lie where it says"));
         }
-        let short = |offset: usize| u16_at(bytes, at + offset).ok_or_else(cut);
-        let long = |offset: usize| u32_at(bytes, at + offset).ok_or_else(cut);
-        let (flags, method, crc) = (short(8)?, short(10)?, long(16)?);
-        let (packed_size, size, local) = (long(20)?, long(24)?, long(42)?);
-        let (name_length, extra, comment) = (short(28)?, short(30)?, short(32)?);
+        let two = |offset: usize| u16_at(bytes, at + offset).ok_or_else(cut);
+        let four = |offset: usize| u32_at(bytes, at + offset).ok_or_else(cut);
+        let (flags, method, crc) = (two(8)?, two(10)?, four(16)?);
+        let (packed_size, size, local) = (four(20)?, four(24)?, four(42)?);
+        let (name_length, extra, comment) = (two(28)?, two(30)?, two(32)?);
         let entry = slice(bytes, at + 46, usize::from(name_length)).ok_or_else(cut)?;
         let entry = String::from_utf8_lossy(entry).into_owned();
         if flags & 1 != 0 {
-            return Err(broken(&format!("its entry `{entry}` is encrypted")));
+            return Err(broken(&format!("its entry `{}` is encrypted", short(&entry))));
         }
         if method != STORED && method != DEFLATED {
-            return Err(broken(&format!("its entry `{entry}` is packed by method {method}; only deflate is read")));
+            return Err(broken(&format!(
+                "its entry `{}` is packed by method {method}; only deflate is read",
+                short(&entry)
+            )));
         }
         if [packed_size, size, local].contains(&u32::MAX) {
-            return Err(broken(&format!("its entry `{entry}` is larger than 4 GiB, which is not read")));
+            return Err(broken(&format!("its entry `{}` is larger than 4 GiB, which is not read", short(&entry))));
         }
         let local = local as usize;
         if u32_at(bytes, local) != Some(LOCAL_SIGNATURE) {
-            return Err(broken(&format!("its entry `{entry}` does not lie where the directory says")));
+            return Err(broken(&format!("its entry `{}` does not lie where the directory says", short(&entry))));
         }
         let skip = u16_at(bytes, local + 26).zip(u16_at(bytes, local + 28)).ok_or_else(cut)?;
         let start = local + 30 + usize::from(skip.0) + usize::from(skip.1);
         let packed = slice(bytes, start, packed_size as usize)
-            .ok_or_else(|| broken(&format!("its entry `{entry}` is cut off")))?;
+            .ok_or_else(|| broken(&format!("its entry `{}` is cut off", short(&entry))))?;
+        places.push(local..start + packed.len());
         entries.push(Entry { name: entry, packed, method, size: u64::from(size), crc });
         at += 46 + usize::from(name_length) + usize::from(extra) + usize::from(comment);
+    }
+    places.sort_by_key(|place| place.start);
+    if places.windows(2).any(|pair| pair[1].start < pair[0].end) {
+        return Err(broken("two of its entries lie on the same bytes"));
+    }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = entries.iter().find(|entry| !names.insert(entry.name.as_str())) {
+        return Err(broken(&format!("it has two entries `{}`", short(&twice.name))));
     }
     Ok(entries)
 }
@@ -80,8 +97,8 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
 impl Entry<'_> {
     /// All its bytes, checked against their size and checksum.
     pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
-        if self.size > limit {
-            return Err(too_large(&format!("{name}/{}", self.name), limit));
+        if self.size > unpacks_to(self.packed.len(), limit) {
+            return Err(bomb(&format!("{name}/{}", self.name), self.packed.len(), limit));
         }
         let out = self.start(name, self.size.saturating_add(1))?;
         if out.len() as u64 != self.size {

@@ -3,7 +3,6 @@
 use super::*;
 use crate::data::place::{Found, Wanted, shown};
 use crate::data::read::idx;
-use std::path::PathBuf;
 
 pub struct Idx;
 
@@ -21,6 +20,10 @@ impl Source for Idx {
         &DOC
     }
 
+    fn value_bytes(&self) -> u64 {
+        1
+    }
+
     fn header(&self, args: &Args, place: &Place) -> Result<Header, Refusal> {
         header(&folder(args, place)?, "path", place)
     }
@@ -36,15 +39,15 @@ fn folder(args: &Args, place: &Place) -> Result<Found, Refusal> {
 
 /// The files of one part.
 struct Files {
-    images: PathBuf,
-    labels: PathBuf,
+    images: Found,
+    labels: Found,
 }
 
 /// The shape of the data in a folder. Reads the headers of the images, and the labels for their classes.
 pub fn header(folder: &Found, argument: &'static str, place: &Place) -> Result<Header, Refusal> {
     let shape = |files: &Files| -> Result<Vec<usize>, Refusal> {
         let start = place.start(&files.images, idx::START, argument)?;
-        idx::shape(&shown(&files.images), &start).map_err(|refusal| blame(refusal, argument))
+        idx::shape(&shown(&files.images.path), &start).map_err(|refusal| blame(refusal, argument))
     };
     let (train, test) = files(folder, argument, place)?;
     let (images, labels) = (shape(&train)?, Packed::open(&train.labels, argument, place)?.labels(argument, place)?);
@@ -96,8 +99,8 @@ struct Packed {
 }
 
 impl Packed {
-    fn open(path: &std::path::Path, argument: &'static str, place: &Place) -> Result<Packed, Refusal> {
-        Ok(Packed { name: shown(path), bytes: place.bytes(path, argument)? })
+    fn open(file: &Found, argument: &'static str, place: &Place) -> Result<Packed, Refusal> {
+        Ok(Packed { name: shown(&file.path), bytes: place.bytes(file, argument)? })
     }
 
     fn array(&self, argument: &'static str, place: &Place) -> Result<idx::Array, Refusal> {
@@ -126,36 +129,36 @@ fn describe(
         [_, height, width] => (1, Some((height, width))),
         [_, channels, height, width] => (channels, Some((height, width))),
         _ => {
-            let message = format!("`{}` has sizes {images:?}; images have two to four", shown(&files.images));
+            let message = format!("`{}` has sizes {images:?}; images have two to four", shown(&files.images.path));
             return Err(Refusal::error("G0715", message, "check that the images' file is not the labels'"));
         }
     };
     if images[1..].contains(&0) {
-        let message = format!("`{}` has sizes {images:?}: its images have no pixel", shown(&files.images));
+        let message = format!("`{}` has sizes {images:?}: its images have no pixel", shown(&files.images.path));
         return Err(Refusal::error("G0708", message, "fetch the file again"));
     }
     let Some(&largest) = labels.iter().max() else {
-        let message = format!("`{}` holds no example", shown(&files.labels));
+        let message = format!("`{}` holds no example", shown(&files.labels.path));
         return Err(Refusal::error("G0708", message, "fetch the file again"));
     };
     if labels.iter().all(|&label| label == largest) {
-        return Err(one_class(format!("`{}` holds only one class, {largest}", shown(&files.labels))));
+        return Err(one_class(format!("`{}` holds only one class, {largest}", shown(&files.labels.path))));
     }
     let outputs = usize::from(largest) + 1;
     if let Some((files, test_images, test_labels)) = test {
         counted(files, test_images, test_labels)?;
         if test_images[1..] != images[1..] {
-            let (name, theirs, ours) = (shown(&files.images), &test_images[1..], &images[1..]);
+            let (name, theirs, ours) = (shown(&files.images.path), &test_images[1..], &images[1..]);
             let message = format!("`{name}` has images of {theirs:?}, but the training images are {ours:?}");
             return Err(Refusal::error("G0728", message, "use the test files of the same data set"));
         }
         if let Some(at) = test_labels.iter().position(|&label| usize::from(label) >= outputs) {
-            let (name, label) = (shown(&files.labels), test_labels[at]);
+            let (name, label) = (shown(&files.labels.path), test_labels[at]);
             let message = format!("`{name}`: label {at} is {label}, but the training labels end at {largest}");
             return Err(Refusal::error("G0714", message, "use the test files of the same data set"));
         }
         if test_labels.is_empty() {
-            let message = format!("`{}` holds no example", shown(&files.labels));
+            let message = format!("`{}` holds no example", shown(&files.labels.path));
             return Err(Refusal::error("G0708", message, "fetch the file again, or remove the test files"));
         }
     }
@@ -171,7 +174,7 @@ fn counted(files: &Files, images: &[usize], labels: &[u8]) -> Result<(), Refusal
     if n == labels.len() {
         return Ok(());
     }
-    let (many, few) = (shown(&files.images), shown(&files.labels));
+    let (many, few) = (shown(&files.images.path), shown(&files.labels.path));
     let message = format!("`{many}` holds {n} images, but `{few}` holds {} labels", labels.len());
     Err(Refusal::error("G0717", message, "use images and labels of the same data set"))
 }
@@ -191,7 +194,7 @@ fn files(folder: &Found, argument: &'static str, place: &Place) -> Result<(Files
         (Some(images), Some(labels)) => Some(Files { images, labels }),
         (None, None) => None,
         (Some(found), None) | (None, Some(found)) => {
-            let message = format!("`{}` has no partner: a test part needs images and labels", shown(&found));
+            let message = format!("`{}` has no partner: a test part needs images and labels", shown(&found.path));
             let help = "add the other t10k file, or remove this one";
             return Err(Refusal::error("G0701", message, help).at(argument));
         }
@@ -205,10 +208,10 @@ fn any(
     what: &str,
     argument: &'static str,
     place: &Place,
-) -> Result<Option<PathBuf>, Refusal> {
+) -> Result<Option<Found>, Refusal> {
     for name in names(part, what) {
-        if let Some(path) = place.within(folder, &name, argument)? {
-            return Ok(Some(path));
+        if let Some(file) = place.within(folder, &name, argument)? {
+            return Ok(Some(file));
         }
     }
     Ok(None)

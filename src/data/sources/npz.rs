@@ -38,6 +38,10 @@ impl Source for Npz {
         &DOC
     }
 
+    fn value_bytes(&self) -> u64 {
+        1
+    }
+
     /// Reads the archive: how many classes there are stands in the values of `y`.
     fn header(&self, args: &Args, place: &Place) -> Result<Header, Refusal> {
         Ok(self.read(args, place)?.header)
@@ -47,7 +51,7 @@ impl Source for Npz {
         let path = args.text("path").expect("check requires the path");
         let found = place.find(path, "path", Wanted::File)?;
         let name = shown(&found.path);
-        let bytes = place.bytes(&found.path, "path")?;
+        let bytes = place.bytes(&found, "path")?;
         let entries = zip::entries(&name, &bytes).map_err(|refusal| blame(refusal, "path"))?;
         let archive = Archive { name, entries, limit: place.budget() };
 

@@ -99,6 +99,10 @@ impl Source for Published {
         self.doc
     }
 
+    fn value_bytes(&self) -> u64 {
+        1
+    }
+
     fn header(&self, _args: &Args, place: &Place) -> Result<Header, Refusal> {
         let found = self.folder(place).map_err(|refusal| self.within(refusal))?;
         idx::header(&found, "path", place).map_err(|refusal| self.within(refusal))

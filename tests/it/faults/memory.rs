@@ -1,6 +1,6 @@
 //! A world in memory that knows what has reached the disk, and lets one operation fail.
 
-use growrun::base::world::{Appender, Entry, Error, Host, Lock, Result, World};
+use growrun::base::world::{Appender, Confinement, Entry, Error, Host, Lock, Result, World};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -367,6 +367,15 @@ impl World for Memory {
         self.look("list", path, |state| Ok(state.names(state.find(path)?)?.keys().cloned().collect()))
     }
 
+    /// There are no links here, and no test climbs.
+    fn entry_beneath(&self, folder: &Path, path: &Path) -> Result<Option<Entry>> {
+        self.entry(&folder.join(path))
+    }
+
+    fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        self.read_start(&folder.join(path), bytes)
+    }
+
     fn create(&self, path: &Path) -> Result<Box<dyn Appender>> {
         let node = self.change("create", path, true, |state| {
             if state.find(path).is_ok_and(|at| state.is_folder(at)) {
@@ -477,6 +486,10 @@ impl World for Memory {
 
     fn disk_free(&self, _: &Path) -> Option<u64> {
         Some(1 << 40)
+    }
+
+    fn confine(&self, _: &[PathBuf], _: &[PathBuf]) -> Confinement {
+        Confinement::Absent
     }
 
     fn variable(&self, _: &str) -> Option<String> {

@@ -65,14 +65,18 @@ fn plain(scalar: &str) -> String {
     }
     if let Some((mantissa, exponent)) = scalar.split_once('e')
         && is_number(mantissa)
-        && exponent.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit())
-        && !exponent.is_empty()
+        && is_whole(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
     {
         let mantissa = if mantissa.contains('.') { mantissa.to_string() } else { format!("{mantissa}.0") };
         let exponent = if exponent.starts_with(['+', '-']) { exponent.to_string() } else { format!("+{exponent}") };
         return format!("{mantissa}e{exponent}");
     }
     if surprises_yaml_1_1(scalar) { format!("'{scalar}'") } else { scalar.into() }
+}
+
+/// Digits alone, at least one.
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Digits with at most one dot and perhaps a sign.
@@ -162,6 +166,8 @@ mod tests {
             "+1",
             "-",
             "1e",
+            "1e-",
+            "1e+-5",
             "e5",
             ".inf",
             ".nan",

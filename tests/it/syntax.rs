@@ -392,6 +392,14 @@ const MISTAKES: &[Case] = &[
         )],
     ),
     (
+        "experiment \"red\u{1b}[31m\"",
+        &[("G0011", "\u{1b}", "a control character, U+001B, cannot stand in quotes", "remove it")],
+    ),
+    (
+        "at start save \"a\u{202e}b\"",
+        &[("G0011", "\u{202e}", "a control character, U+202E, cannot stand in quotes", "remove it")],
+    ),
+    (
         "model\n{ h1 dense 8 }",
         &[(
             "G0012",

@@ -10,7 +10,7 @@ pub mod machine;
 mod new;
 pub mod numbers;
 pub mod outcome;
-mod plan;
+pub mod plan;
 mod predict;
 mod progress;
 pub mod render;

@@ -33,11 +33,11 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
         return context.refuse(&found, session.sources(), plan.json);
     };
     note(&render::human(&found, session.sources(), context.terminal.stderr));
-    let phases = phases(program, &session.checked.timeline);
     if plan.json {
+        let phases = phases(program, &session.checked.timeline);
         say(&format!("{}\n", object(program, &phases, &session, &found)));
     } else {
-        say(&text(program, &phases, context.terminal.stdout));
+        say(&human(program, &session.checked.timeline, context.terminal.stdout));
     }
     exit::OK
 }
@@ -101,7 +101,9 @@ fn epochs(program: &Program, step: u64) -> String {
     super::outcome::epoch(step as f64 / program.data.steps_per_epoch.max(1) as f64)
 }
 
-fn text(program: &Program, phases: &[Phase], style: Style) -> String {
+/// The plan of a checked schedule as a person reads it.
+pub fn human(program: &Program, timeline: &[Planned], style: Style) -> String {
+    let phases = phases(program, timeline);
     let mut out = String::new();
     let head = [
         program.name.clone(),
@@ -122,7 +124,7 @@ fn text(program: &Program, phases: &[Phase], style: Style) -> String {
             ]
         })
         .collect();
-    for (line, phase) in aligned(&rows).iter().zip(phases) {
+    for (line, phase) in aligned(&rows).iter().zip(&phases) {
         for planned in &phase.events {
             let Some(growth) = &planned.growth else { continue };
             let maybe = if planned.certain { "" } else { ", if its condition holds" };

@@ -18,7 +18,8 @@ pub fn write<T: Serialize>(value: &T) -> String {
     for line in text.split_inclusive('\n') {
         let indent = line.len() - line.trim_start_matches(' ').len();
         if let Some(outer) = block {
-            if line.trim().is_empty() || indent > outer {
+            // The other characters that break lines in YAML 1.1 stand before the indentation of what follows them.
+            if line.trim().is_empty() || indent > outer || line.starts_with(['\u{85}', '\u{2028}', '\u{2029}']) {
                 out.push_str(line);
                 continue;
             }
@@ -175,6 +176,9 @@ mod tests {
             "1.",
             "\u{7}",
             "x\r\ny",
+            "a\n\u{2028}b\n1_000\nno",
+            "\u{2029}\n12:30\n",
+            "\u{85}\nno\n",
         ];
         Sample {
             texts: texts.iter().map(|text| text.to_string()).collect(),

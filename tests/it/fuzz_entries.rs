@@ -290,6 +290,9 @@ fn as_a_run_reads(world: &Shelf, args: &Args) {
 fn refused(refusal: &Refusal) {
     assert!(check::codes::CODES.iter().any(|(code, _)| *code == refusal.code), "{}", refusal.code);
     assert!(!refusal.message.is_empty() && !refusal.help.is_empty(), "{refusal:?}");
+    // The record's own sentences quote a file of ours; those about data quote what a stranger wrote.
+    let length = refusal.message.len() + refusal.help.len();
+    assert!(length < 2000 || refusal.code == "G0803", "{length} bytes are no message");
     harmless(&render::human(&[render::from_refusal(refusal)], &Sources::default(), Style::PLAIN));
 }
 

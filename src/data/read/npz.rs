@@ -3,6 +3,7 @@
 //! The header is taken apart by hand: it needs three keys, and a general parser of Python literals can be
 //! driven into a stack overflow by brackets. Object arrays are pickles and are never opened.
 
+use super::table::short;
 use super::zip;
 use crate::base::Refusal;
 
@@ -55,7 +56,7 @@ const DIMENSIONS_MAX: usize = 8;
 pub fn entry<'a, 'b>(name: &str, entries: &'a [zip::Entry<'b>], wanted: &str) -> Result<&'a zip::Entry<'b>, Refusal> {
     let arrays = || entries.iter().map(|entry| entry.name.strip_suffix(".npy").unwrap_or(&entry.name));
     arrays().position(|array| array == wanted).map(|at| &entries[at]).ok_or_else(|| {
-        let listed: Vec<String> = arrays().take(20).map(|array| format!("`{array}`")).collect();
+        let listed: Vec<String> = arrays().take(20).map(|array| format!("`{}`", short(array))).collect();
         let help = match crate::data::place::nearest(wanted, arrays()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if listed.is_empty() => "save arrays with `savez(FILE, x=…, y=…)`".into(),
@@ -118,7 +119,7 @@ fn header(shown: &str, bytes: &[u8]) -> Result<Header, Refusal> {
         ),
         _ => Refusal::error(
             "G0720",
-            format!("`{shown}` holds values of type {}, which is not read", quoted.unwrap_or("struct")),
+            format!("`{shown}` holds values of type {}, which is not read", short(quoted.unwrap_or("struct"))),
             "convert it with `astype('float32')`, or `astype('int64')` for classes",
         ),
     })?;

@@ -113,18 +113,18 @@ pub fn read(name: &str, bytes: &[u8], wanted: &Wanted) -> Result<Table, Refusal>
 
 /// A finite number, or what is wrong with the field.
 pub fn number(name: &str, line: u64, column: &str, text: &str) -> Result<f32, Refusal> {
-    let place = format!("`{name}`:{line}: column `{column}`");
+    let place = || format!("`{name}`:{line}: column `{}`", short(column));
     match text.parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
         _ if is_missing(text) => Err(missing(name, line, column, text)),
         Ok(_) => Err(Refusal::error(
             "G0710",
-            format!("{place} holds `{text}`, which is not finite as f32"),
+            format!("{} holds `{}`, which is not finite as f32", place(), short(text)),
             "remove the row, or put a number in its place",
         )),
         Err(_) => Err(Refusal::error(
             "G0710",
-            format!("{place} holds `{}`, which is no number", short(text)),
+            format!("{} holds `{}`, which is no number", place(), short(text)),
             "encode it as numbers (one column per kind), or remove the column",
         )),
     }
@@ -134,7 +134,7 @@ fn missing(name: &str, line: u64, column: &str, text: &str) -> Refusal {
     let said = if text.is_empty() { "is empty".to_string() } else { format!("holds `{text}`") };
     Refusal::error(
         "G0710",
-        format!("`{name}`:{line}: column `{column}` {said}: the value is missing"),
+        format!("`{name}`:{line}: column `{}` {said}: the value is missing", short(column)),
         "fill in a value, or remove the row",
     )
 }
@@ -210,7 +210,7 @@ fn no_examples(name: &str, why: &str) -> Refusal {
 }
 
 /// A foreign text cut to a length that a message can bear.
-fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_string(),

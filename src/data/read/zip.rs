@@ -2,6 +2,7 @@
 //!
 //! By hand, because the usual crate brings three C compressors along that NumPy never uses.
 
+use super::table;
 use crate::base::Refusal;
 use crate::data::place::too_large;
 use std::io::Read;
@@ -53,7 +54,8 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
         let (packed_size, size, local) = (long(20)?, long(24)?, long(42)?);
         let (name_length, extra, comment) = (short(28)?, short(30)?, short(32)?);
         let entry = slice(bytes, at + 46, usize::from(name_length)).ok_or_else(cut)?;
-        let entry = String::from_utf8_lossy(entry).into_owned();
+        let whole_name = String::from_utf8_lossy(entry).into_owned();
+        let entry = table::short(&whole_name);
         if flags & 1 != 0 {
             return Err(broken(&format!("its entry `{entry}` is encrypted")));
         }
@@ -71,7 +73,7 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
         let start = local + 30 + usize::from(skip.0) + usize::from(skip.1);
         let packed = slice(bytes, start, packed_size as usize)
             .ok_or_else(|| broken(&format!("its entry `{entry}` is cut off")))?;
-        entries.push(Entry { name: entry, packed, method, size: u64::from(size), crc });
+        entries.push(Entry { name: whole_name, packed, method, size: u64::from(size), crc });
         at += 46 + usize::from(name_length) + usize::from(extra) + usize::from(comment);
     }
     Ok(entries)
@@ -81,17 +83,18 @@ impl Entry<'_> {
     /// All its bytes, checked against their size and checksum.
     pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
         if self.size > limit {
-            return Err(too_large(&format!("{name}/{}", self.name), limit));
+            return Err(too_large(&format!("{name}/{}", table::short(&self.name)), limit));
         }
         let out = self.start(name, self.size.saturating_add(1))?;
         if out.len() as u64 != self.size {
-            let what = format!("its entry `{}` does not unpack to the {} bytes it declares", self.name, self.size);
+            let entry = table::short(&self.name);
+            let what = format!("its entry `{entry}` does not unpack to the {} bytes it declares", self.size);
             return Err(broken(name, &what));
         }
         let mut crc = flate2::Crc::new();
         crc.update(&out);
         if crc.sum() != self.crc {
-            return Err(broken(name, &format!("its entry `{}` does not have its checksum", self.name)));
+            return Err(broken(name, &format!("its entry `{}` does not have its checksum", table::short(&self.name))));
         }
         Ok(out)
     }
@@ -103,7 +106,9 @@ impl Entry<'_> {
             STORED => self.packed.take(bytes).read_to_end(&mut out),
             _ => flate2::read::DeflateDecoder::new(self.packed).take(bytes).read_to_end(&mut out),
         };
-        read.map_err(|error| broken(name, &format!("its entry `{}` does not unpack: {error}", self.name)))?;
+        read.map_err(|error| {
+            broken(name, &format!("its entry `{}` does not unpack: {error}", table::short(&self.name)))
+        })?;
         Ok(out)
     }
 }

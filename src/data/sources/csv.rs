@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::Value;
 use crate::data::place::{Wanted as Entry, shown};
-use crate::data::read::table::{self, Field, Table, Wanted};
+use crate::data::read::table::{self, Field, Table, Wanted, short};
 use crate::data::read::unpacked;
 
 pub struct Csv;
@@ -101,7 +101,7 @@ fn same_columns(main: &File, test: &File) -> Result<(), Refusal> {
         return Ok(());
     }
     let difference = match a.iter().zip(b).position(|(a, b)| a != b) {
-        Some(at) if a.len() == b.len() => format!("column {} is `{}`, not `{}`", at + 1, b[at], a[at]),
+        Some(at) if a.len() == b.len() => format!("column {} is `{}`, not `{}`", at + 1, short(&b[at]), short(&a[at])),
         _ => format!("it has {} columns, not {}", b.len(), a.len()),
     };
     let message = format!("`{}` does not have the columns of `{}`: {difference}", test.name, main.name);
@@ -133,7 +133,7 @@ fn task(args: &Args, file: &File) -> Result<Task, Refusal> {
     if plainly_numbered {
         return Ok(Task::Classification);
     }
-    let column = &file.table.columns[file.table.target];
+    let column = short(&file.table.columns[file.table.target]);
     let message = format!(
         "column `{column}` of `{}` holds {} different whole numbers: classes, or a quantity",
         file.name,
@@ -159,7 +159,7 @@ impl Classes {
         let key = |name: &String| name.parse::<f64>().unwrap_or(f64::INFINITY);
         names.sort_by(|a, b| key(a).total_cmp(&key(b)));
         if let [only] = names.as_slice() {
-            let column = &file.table.columns[file.table.target];
+            let (column, only) = (short(&file.table.columns[file.table.target]), short(only));
             let message = format!("column `{column}` of `{}` holds only one class, `{only}`", file.name);
             return Err(one_class(message).at(file.argument));
         }
@@ -175,8 +175,8 @@ impl Classes {
         let index: std::collections::BTreeMap<&str, u32> = self.names.iter().map(String::as_str).zip(0..).collect();
         let class = |field: &Field| {
             index.get(class_name(field).as_str()).copied().ok_or_else(|| {
-                let message =
-                    format!("`{}`:{}: class `{}` is not in the training table", file.name, field.line, field.text);
+                let class = short(&field.text);
+                let message = format!("`{}`:{}: class `{class}` is not in the training table", file.name, field.line);
                 Refusal::error("G0714", message, "remove the row, or train with examples of that class")
                     .at(file.argument)
             })

@@ -14,9 +14,11 @@ use crate::nn::axis::Dim;
 const NUMBER: u64 = 4;
 /// Value, gradient and the two moments of adam.
 const COPIES: u64 = 4;
-/// While a checkpoint is saved there are also the bytes of its weights, those of both moments, and the file that is
-/// made of the moments: 1 + 2 + 2.
-const COPIES_TO_SAVE: u64 = 5;
+/// While a checkpoint is saved there are also the file of its weights, that of both moments, and the tensor that is being
+/// written: 1 + 2 + 1.
+const COPIES_TO_SAVE: u64 = 4;
+/// `on_divergence rollback`
+const COPIES_TO_GO_BACK: u64 = 3;
 
 /// What memory is needed besides the parameters.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +27,8 @@ pub struct Load {
     pub batch: usize,
     /// Bytes of the data while it is divided into its parts.
     pub data: u64,
+    /// Whether a copy is kept to go back to: value and moments.
+    pub rolls_back: bool,
 }
 
 /// Bytes for a network of so many parameters, at work and while it is saved.
@@ -36,7 +40,8 @@ pub fn memory(parameters: u64, architecture: &Architecture, load: Load) -> u64 {
     });
     // Pre-activation, activation and gradient of every unit of every example in the batch.
     let batch = units.saturating_mul(3 * NUMBER).saturating_mul(load.batch as u64);
-    parameters.saturating_mul((COPIES + COPIES_TO_SAVE) * NUMBER).saturating_add(batch).saturating_add(load.data)
+    let copies = COPIES + COPIES_TO_SAVE + if load.rolls_back { COPIES_TO_GO_BACK } else { 0 };
+    parameters.saturating_mul(copies * NUMBER).saturating_add(batch).saturating_add(load.data)
 }
 
 /// Bytes of a checkpoint: weights and two moments, when each index of each axis was born, and what names them.

@@ -154,7 +154,8 @@ pub fn read(section: &Section, place_of_data: &Place, vocabulary: &Vocabulary, r
     if !source.runs() {
         report.not_yet(head, &format!("data `{}`", source.doc().word));
     }
-    if unreadable {
+    // An argument that was reported already is not among `args`: the source must not miss it.
+    if unreadable || own.iter().any(|atom| super::is_spoilt(&atom.node)) {
         return nothing;
     }
     let header = match source.header(&args, place_of_data) {

@@ -186,6 +186,10 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
         let load = cost::Load {
             batch: data.as_ref().and_then(|data| data.batch).unwrap_or(32),
             data: data.as_ref().map_or(0, |data| data.bytes),
+            rolls_back: train
+                .as_ref()
+                .and_then(|train| train.plan.as_ref())
+                .is_some_and(program::TrainPlan::rolls_back),
         };
         let start = || replay::Start {
             architecture: request.standing.map_or(&model.architecture, |standing| &standing.architecture).clone(),

@@ -82,6 +82,13 @@ pub struct TrainPlan {
     pub on_divergence: Divergence,
 }
 
+impl TrainPlan {
+    /// Whether a run may go back to an earlier checkpoint.
+    pub fn rolls_back(&self) -> bool {
+        matches!(self.on_divergence, Divergence::Rollback { .. })
+    }
+}
+
 /// The learning rate over time, as a factor of its base.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LrShape {

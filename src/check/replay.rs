@@ -6,6 +6,7 @@
 //! refused on both is surely wrong; what is refused on one of them is possibly wrong, a warning.
 
 mod refusals;
+mod timeline;
 mod whens;
 
 use super::Limits;
@@ -109,11 +110,15 @@ pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, r
         stopped: None,
         unavailable: HashSet::new(),
         timeline: Vec::with_capacity(items.len()),
+        bytes: 0,
     };
     replay.check_size(Span::default(), true);
     let mut earlier: Option<(u64, usize)> = None;
     for item in items {
         replay.item(item, &mut earlier);
+        if replay.is_full() {
+            break;
+        }
     }
     replay.finish()
 }
@@ -225,6 +230,8 @@ struct Replay<'a> {
     stopped: Option<Span>,
     unavailable: HashSet<Span>,
     timeline: Vec<Planned>,
+    /// What the timeline holds, roughly.
+    bytes: usize,
 }
 
 impl Replay<'_> {
@@ -286,6 +293,9 @@ impl Replay<'_> {
         let events = self.events;
         let mut grown = false;
         for at in 0..count {
+            if self.is_full() {
+                return;
+            }
             let action = &events[item.event].event.actions[at];
             let growth = match &action.kind {
                 ActionKind::Grow(operator) => {
@@ -321,7 +331,7 @@ impl Replay<'_> {
                 );
             }
             let after = self.joined();
-            self.timeline.push(Planned {
+            self.remember(Planned {
                 step: item.step,
                 event: item.event,
                 action: at,
@@ -365,13 +375,14 @@ impl Replay<'_> {
         let shown = item.step < self.time.total || self.time.symbolic;
         let after = self.joined();
         for (at, action) in self.events[item.event].event.actions.iter().enumerate() {
-            self.timeline.push(Planned {
+            let growth = self.lent.remove(&(item.event, at)).filter(|_| shown);
+            self.remember(Planned {
                 step: item.step,
                 event: item.event,
                 action: at,
                 certain: true,
                 undo: true,
-                growth: self.lent.remove(&(item.event, at)).filter(|_| shown),
+                growth,
                 after: Arc::clone(&after),
                 span: action.args.span,
             });

@@ -1,13 +1,25 @@
 //! "Did you mean": the nearest of the words that would be right at this place.
 
+/// Longer words are not compared: nobody types them by hand, and the distance is quadratic in the length.
+const LETTERS_MAX: usize = 64;
+/// So many candidates are compared: a hostile file has as many names as mistakes.
+const CANDIDATES_MAX: usize = 500;
+
 /// The candidate that `word` was probably meant to be, if any is near enough.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let letters = word.chars().count();
+    if letters > LETTERS_MAX {
+        return None;
+    }
     // A third of the letters may be wrong: enough for a slip, too little to turn `relu` into `to`.
-    let allowed = (word.chars().count() / 3).max(1);
+    let allowed = (letters / 3).max(1);
+    let word = word.to_lowercase();
     candidates
         .into_iter()
+        .take(CANDIDATES_MAX)
+        .filter(|candidate| candidate.chars().take(letters + allowed + 1).count().abs_diff(letters) <= allowed)
         .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
+            let distance = strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
             (distance, candidate)
         })
         .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
@@ -61,5 +73,18 @@ mod tests {
         assert_eq!(nearest("patience", ["method", "to", "eps"]), None);
         assert_eq!(nearest("h9", ["h1", "h2"]), Some("h1"));
         assert_eq!(nearest("x", ["y"]), None);
+    }
+
+    #[test]
+    fn a_hostile_file_cannot_make_the_search_long() {
+        let looked_at = std::cell::Cell::new(0);
+        let names: Vec<String> = (0..10_000).map(|n| format!("layer{n:05}")).collect();
+        let counted = names.iter().map(String::as_str).inspect(|_| looked_at.set(looked_at.get() + 1));
+        assert_eq!(nearest("lover00007", counted), Some("layer00007"));
+        assert_eq!(looked_at.get(), CANDIDATES_MAX);
+        let long = "a".repeat(LETTERS_MAX + 1);
+        assert_eq!(nearest(&long, ["aaaa", long.as_str()]), None, "the distance is quadratic in the length");
+        let candidate = "b".repeat(1 << 20);
+        assert_eq!(nearest("relu", [candidate.as_str(), "rulu"]), Some("rulu"));
     }
 }

@@ -11,7 +11,7 @@ pub mod machine;
 mod new;
 pub mod numbers;
 pub mod outcome;
-mod plan;
+pub mod plan;
 mod predict;
 mod progress;
 pub mod render;
@@ -87,7 +87,8 @@ impl Context<'_> {
 
     /// Tells that a file, a folder or the disk failed.
     fn world_failed(&self, error: &Error, json: bool) -> i32 {
-        self.refuse(&[render::from_error(error)], &Sources::default(), json);
-        exit::WORLD
+        let code = self.refuse(&[render::from_error(error)], &Sources::default(), json);
+        // A file that is too large is no fault of the disk.
+        if error.code == "G0802" { code } else { exit::WORLD }
     }
 }

@@ -35,11 +35,11 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
         return context.refuse(&found, session.sources(), plan.json);
     };
     note(&render::human(&found, session.sources(), context.terminal.stderr));
-    let phases = phases(program, &session.checked.timeline);
     if plan.json {
+        let phases = phases(program, &session.checked.timeline);
         say_json(&format!("{}\n", object(program, &phases, &session, &found)));
     } else {
-        say(&text(program, &phases, disk(program, &session), context.terminal.stdout));
+        say(&human(program, &session.checked.timeline, disk(program, &session), context.terminal.stdout));
     }
     exit::OK
 }
@@ -91,7 +91,7 @@ fn parameters(architecture: &Architecture) -> String {
 /// Bytes at work and while it is saved.
 fn memory(program: &Program, architecture: &Architecture) -> u64 {
     let batch = program.data.batch.unwrap_or(program.data.examples).min(program.data.examples);
-    let load = cost::Load { batch, data: program.data.bytes };
+    let load = cost::Load { batch, data: program.data.bytes, rolls_back: program.train.rolls_back() };
     cost::memory(architecture.parameter_count().1, architecture, load)
 }
 
@@ -104,7 +104,9 @@ fn epochs(program: &Program, step: u64) -> String {
     super::outcome::epoch(step as f64 / program.data.steps_per_epoch.max(1) as f64)
 }
 
-fn text(program: &Program, phases: &[Phase], disk: u64, style: Style) -> String {
+/// The plan of a checked schedule as a person reads it. `disk`: bytes of its run directory.
+pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -> String {
+    let phases = phases(program, timeline);
     let mut out = String::new();
     let head = [
         program.name.clone(),
@@ -125,7 +127,7 @@ fn text(program: &Program, phases: &[Phase], disk: u64, style: Style) -> String 
             ]
         })
         .collect();
-    for (line, phase) in aligned(&rows).iter().zip(phases) {
+    for (line, phase) in aligned(&rows).iter().zip(&phases) {
         for planned in &phase.events {
             let Some(growth) = &planned.growth else { continue };
             let maybe = if planned.certain { "" } else { ", if its condition holds" };

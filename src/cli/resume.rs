@@ -72,7 +72,7 @@ fn go_on(context: &Context, resume: &Resume, origin: Origin) -> Result<i32, Stop
     let program = session.checked.program.as_ref().expect("it has no mistake");
     let options = training::options(context, &resume.resources)?;
     let dataset = dataset(world, &session, program, &record)?;
-    let found = resume::find(world, &resume.run, &record, run::rolls_back(program))?;
+    let found = resume::find(world, &resume.run, &record, program.train.rolls_back())?;
     warn(context, &found.broken);
     if !resume.quiet {
         match &found.newest {

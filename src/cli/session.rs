@@ -143,7 +143,7 @@ pub fn places(world: &dyn World, record: &Record, data: &[(String, String)]) -> 
         && content == first.text.as_bytes()
     {
         folder = there.into();
-        named.extend(host.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
+        named.extend(host.data.iter().map(|named| (named.name.clone(), PathBuf::from(&named.value))));
     }
     named.extend(data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
     (folder, named)

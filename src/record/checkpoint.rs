@@ -43,11 +43,11 @@ pub fn write(checkpoint: &Checkpoint, label: Label) -> (Vec<(&'static str, Vec<u
     let note = format!("{} · step {step}", label.schedule_digest);
     let mut state = weights::state(checkpoint.parameters);
     for (metric, steps, values) in checkpoint.history.series() {
-        state.insert(format!("run/history/{metric}/steps"), Array::u64(steps.to_vec()));
-        state.insert(format!("run/history/{metric}/values"), Array::f64(values.to_vec()));
+        state.insert(format!("run/history/{metric}/steps"), Array::u64(steps));
+        state.insert(format!("run/history/{metric}/values"), Array::f64(values));
     }
     if let Some(probe) = checkpoint.probe {
-        state.insert("run/probe".into(), Array::f32(vec![probe.len()], probe.to_vec()));
+        state.insert("run/probe".into(), Array::f32(&[probe.len()], probe));
     }
     let (weights_file, state_file) = (weights::values(checkpoint.parameters, &note), weights::write(&state, &note));
     let weights = crate::nn::parameter::digest(checkpoint.parameters).expect("a run saves finite weights only");

@@ -92,6 +92,7 @@ pub fn resolved(program: &Program) -> schema::Resolved {
             Divergence::Rollback { factor, at_most } => format!("rollback lr {factor}x at most {at_most} times"),
         },
         events: program.events.iter().map(planned).collect(),
+        events_left_out: 0,
     }
 }
 

@@ -174,7 +174,12 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
 
 /// The tensors of a file that is to hold so many numbers: a longer one is not read, however little it takes on the
 /// disk.
-fn tensors(world: &dyn World, run: &Path, name: &str, numbers: u64) -> Result<BTreeMap<String, Array>, Refusal> {
+fn tensors(
+    world: &dyn World,
+    run: &Path,
+    name: &str,
+    numbers: u64,
+) -> Result<BTreeMap<String, Array<'static>>, Refusal> {
     let limit = numbers.saturating_mul(4).saturating_add(8 + weights::HEADER_BYTES_MAX);
     let content = world.read_beneath(run, Path::new(name), limit).map_err(|error| unreadable(&error))?;
     weights::read(&content).map_err(|error| broken(&run.join(name), error))

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod describe;
+mod fit;
 pub mod load;
 mod model;
 mod recorder;

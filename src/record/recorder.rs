@@ -2,7 +2,7 @@
 
 use super::checkpoint::{self, Label};
 use super::schema::{self, Record};
-use super::{describe, model, weights, yaml};
+use super::{describe, fit, model, weights, yaml};
 use crate::base::world::{Appender, Error, Lock, Result, World};
 use crate::base::{Refusal, digest};
 use crate::check::Program;
@@ -68,17 +68,19 @@ impl<'w> Recorder<'w> {
         dataset: &Dataset,
         origin: Origin,
     ) -> Result<Recorder<'w>> {
+        let record = initial(program, dataset, &origin);
+        if !fit::leaves_room(&record) {
+            let path = program.sources.0.first().map_or_else(PathBuf::new, |source| PathBuf::from(&source.name));
+            return Err(Error {
+                code: "G0802",
+                help: "a record holds the schedule with all that it includes: leave out comments, or what is not used"
+                    .into(),
+                ..Error::new("record", &path, "it is longer than a record may be")
+            });
+        }
         let folder = new_folder(world, &runs.join(slug(&program.name)))?;
         let lock = Recorder::lock(world, &folder)?;
-        Ok(Recorder {
-            world,
-            folder,
-            record: initial(program, dataset, &origin),
-            origin,
-            metrics: None,
-            scaling: dataset.scaling.clone(),
-            _lock: lock,
-        })
+        Ok(Recorder { world, folder, record, origin, metrics: None, scaling: dataset.scaling.clone(), _lock: lock })
     }
 
     /// Keeps other processes from writing into a run directory, while the lock lives.
@@ -201,7 +203,7 @@ impl<'w> Recorder<'w> {
     }
 
     fn save_record(&self) -> Result<()> {
-        let (text, _) = yaml::seal(&yaml::write(&self.record));
+        let (text, _) = yaml::seal(&fit::write(&self.record));
         self.world.write(&self.folder.join(RECORD), text.as_bytes())
     }
 
@@ -412,7 +414,11 @@ fn host(world: &dyn World, origin: &Origin) -> schema::Host {
         sandbox: origin.sandbox.clone(),
         started: world.epoch_seconds(),
         folder: Some(shown(&origin.folder)),
-        data: origin.named.iter().map(|(name, path)| (name.clone(), shown(path))).collect(),
+        data: origin
+            .named
+            .iter()
+            .map(|(name, path)| schema::Setting { name: name.clone(), value: shown(path) })
+            .collect(),
     }
 }
 

@@ -164,7 +164,19 @@ pub struct Resolved {
     pub checkpoint_every_steps: Option<u64>,
     pub checkpoints_kept: usize,
     pub on_divergence: String,
+    /// In source order; the schedule above has all of them.
     pub events: Vec<PlannedEvent>,
+    /// Events beyond those.
+    pub events_left_out: u64,
+}
+
+impl Resolved {
+    /// Keeps so many events at most.
+    pub fn cut_events(&mut self, count: usize) {
+        let kept = self.events.len().min(count);
+        self.events_left_out += (self.events.len() - kept) as u64;
+        self.events.truncate(kept);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -249,7 +261,7 @@ pub struct Host {
     /// Where the schedule lay; `resume` and `verify` look for the data beneath it.
     pub folder: Option<String>,
     /// `--data NAME=PATH`
-    pub data: BTreeMap<String, String>,
+    pub data: Vec<Setting>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,36 +5,36 @@ use crate::base::text::short;
 use crate::nn::{Parameter, SlotKind};
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, View};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A tensor with its values in row-major order.
+/// A tensor with its values in row-major order: those of a file that was read, or borrowed from a network.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Array {
+pub struct Array<'a> {
     shape: Vec<usize>,
-    values: Values,
+    values: Values<'a>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Values {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    U64(Vec<u64>),
+enum Values<'a> {
+    F32(Cow<'a, [f32]>),
+    F64(Cow<'a, [f64]>),
+    U64(Cow<'a, [u64]>),
 }
 
-impl Array {
-    pub fn f32(shape: Vec<usize>, values: Vec<f32>) -> Array {
-        Array { shape, values: Values::F32(values) }
+impl<'a> Array<'a> {
+    pub fn f32(shape: &[usize], values: impl Into<Cow<'a, [f32]>>) -> Array<'a> {
+        Array { shape: shape.to_vec(), values: Values::F32(values.into()) }
     }
 
-    pub fn f64(values: Vec<f64>) -> Array {
-        Array { shape: vec![values.len()], values: Values::F64(values) }
+    pub fn f64(values: &'a [f64]) -> Array<'a> {
+        Array { shape: vec![values.len()], values: Values::F64(values.into()) }
     }
 
-    pub fn u64(values: Vec<u64>) -> Array {
-        Array { shape: vec![values.len()], values: Values::U64(values) }
+    pub fn u64(values: &'a [u64]) -> Array<'a> {
+        Array { shape: vec![values.len()], values: Values::U64(values.into()) }
     }
 
     pub fn shape(&self) -> &[usize] {
@@ -44,27 +44,27 @@ impl Array {
     /// Shape and values. `name` is for the error.
     pub fn into_f32(self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         match self.values {
-            Values::F32(values) => Ok((self.shape, values)),
+            Values::F32(values) => Ok((self.shape, values.into_owned())),
             other => Err(format!("`{name}` is {:?}, not F32", other.dtype())),
         }
     }
 
     pub fn into_f64(self, name: &str) -> Result<Vec<f64>, String> {
         match self.values {
-            Values::F64(values) => Ok(values),
+            Values::F64(values) => Ok(values.into_owned()),
             other => Err(format!("`{name}` is {:?}, not F64", other.dtype())),
         }
     }
 
     pub fn into_u64(self, name: &str) -> Result<Vec<u64>, String> {
         match self.values {
-            Values::U64(values) => Ok(values),
+            Values::U64(values) => Ok(values.into_owned()),
             other => Err(format!("`{name}` is {:?}, not U64", other.dtype())),
         }
     }
 }
 
-impl Values {
+impl Values<'_> {
     fn dtype(&self) -> Dtype {
         match self {
             Values::F32(_) => Dtype::F32,
@@ -74,13 +74,37 @@ impl Values {
     }
 }
 
+/// The bytes are made when they are written, one tensor after the other: a file takes no memory but its own.
+impl View for &Array<'_> {
+    fn dtype(&self) -> Dtype {
+        self.values.dtype()
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(match &self.values {
+            Values::F32(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
+            Values::F64(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
+            Values::U64(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        match &self.values {
+            Values::F32(values) => 4 * values.len(),
+            Values::F64(values) => 8 * values.len(),
+            Values::U64(values) => 8 * values.len(),
+        }
+    }
+}
+
 /// The values of all parameters as a file. `note` becomes its one line of metadata.
 pub fn values(parameters: &[Parameter<f32>], note: &str) -> Vec<u8> {
-    let tensors = parameters.iter().map(|p| {
-        let bytes = row_major(&p.value).iter().map(|value| value.to_le_bytes()).collect::<Vec<_>>().into_flattened();
-        (p.name.clone(), Dtype::F32, p.value.shape().to_vec(), bytes)
-    });
-    serialize(tensors.collect(), note)
+    let tensors = parameters.iter().map(|p| (p.name.clone(), Array::f32(p.value.shape(), row_major(&p.value))));
+    write(&tensors.collect(), note)
 }
 
 pub fn slot_name(parameter: &str, kind: SlotKind) -> String {
@@ -100,16 +124,17 @@ pub fn births_name(parameter: &str, dimension: usize) -> String {
 }
 
 /// What the optimiser needs to go on: slots, counts of updates, births.
-pub fn state(parameters: &[Parameter<f32>]) -> BTreeMap<String, Array> {
+pub fn state(parameters: &[Parameter<f32>]) -> BTreeMap<String, Array<'_>> {
     let mut tensors = BTreeMap::new();
     for parameter in parameters {
         for slot in &parameter.slots {
-            let array = Array::f32(slot.value.shape().to_vec(), row_major(&slot.value).into_owned());
+            let array = Array::f32(slot.value.shape(), row_major(&slot.value));
             tensors.insert(slot_name(&parameter.name, slot.kind), array);
         }
-        tensors.insert(updates_name(&parameter.name), Array::u64(vec![parameter.updates]));
+        let updates = std::slice::from_ref(&parameter.updates);
+        tensors.insert(updates_name(&parameter.name), Array::u64(updates));
         for (dimension, births) in parameter.births.iter().enumerate() {
-            tensors.insert(births_name(&parameter.name, dimension), Array::u64(births.clone()));
+            tensors.insert(births_name(&parameter.name, dimension), Array::u64(births));
         }
     }
     tensors
@@ -117,21 +142,15 @@ pub fn state(parameters: &[Parameter<f32>]) -> BTreeMap<String, Array> {
 
 /// The mean and the inverse deviation by which inputs were scaled, as a file.
 pub fn scaling(mean: &[f32], inverse: &[f32], note: &str) -> Vec<u8> {
-    let tensor = |name: &str, values: &[f32]| (name.to_string(), Array::f32(vec![values.len()], values.to_vec()));
-    write(&BTreeMap::from([tensor("mean", mean), tensor("inverse", inverse)]), note)
+    let tensor = |values| Array::f32(&[mean.len()], values);
+    write(&BTreeMap::from([("mean".to_string(), tensor(mean)), ("inverse".to_string(), tensor(inverse))]), note)
 }
 
 /// Named tensors as a file.
 pub fn write(tensors: &BTreeMap<String, Array>, note: &str) -> Vec<u8> {
-    let raw = |(name, array): (&String, &Array)| {
-        let bytes = match &array.values {
-            Values::F32(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
-            Values::F64(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
-            Values::U64(values) => values.iter().map(|v| v.to_le_bytes()).collect::<Vec<_>>().into_flattened(),
-        };
-        (name.clone(), array.values.dtype(), array.shape.clone(), bytes)
-    };
-    serialize(tensors.iter().map(raw).collect(), note)
+    // One entry only: a hash map's order must not reach the file.
+    let metadata = HashMap::from([("growrun".to_string(), note.to_string())]);
+    safetensors::serialize(tensors, Some(metadata)).expect("names are unique and sizes fit")
 }
 
 /// Bytes of a header that are read. One tensor takes about a hundred, the largest published models have less than
@@ -139,16 +158,16 @@ pub fn write(tensors: &BTreeMap<String, Array>, note: &str) -> Vec<u8> {
 pub const HEADER_BYTES_MAX: u64 = 8 << 20;
 
 /// All tensors of a file by name. Sizes are compared with the bytes present before anything is built.
-pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array>, String> {
+pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array<'static>>, String> {
     header(content)?;
     let file = SafeTensors::deserialize(content).map_err(|error| format!("it is not a safetensors file: {error}"))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         let data = view.data();
         let values = match view.dtype() {
-            Dtype::F32 => Values::F32(numbers(data, f32::from_le_bytes)),
-            Dtype::F64 => Values::F64(numbers(data, f64::from_le_bytes)),
-            Dtype::U64 => Values::U64(numbers(data, u64::from_le_bytes)),
+            Dtype::F32 => Values::F32(numbers(data, f32::from_le_bytes).into()),
+            Dtype::F64 => Values::F64(numbers(data, f64::from_le_bytes).into()),
+            Dtype::U64 => Values::U64(numbers(data, u64::from_le_bytes).into()),
             other => return Err(format!("`{}` is {other:?}; F32, F64 and U64 are read here", short(name))),
         };
         tensors.insert(name.to_string(), Array { shape: view.shape().to_vec(), values });
@@ -235,20 +254,6 @@ fn row_major(array: &ArrayD<f32>) -> Cow<'_, [f32]> {
     }
 }
 
-/// Name, type, shape and little-endian bytes of each tensor to a file.
-fn serialize(tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>, note: &str) -> Vec<u8> {
-    let views: Vec<(&str, TensorView)> = tensors
-        .iter()
-        .map(|(name, dtype, shape, bytes)| {
-            let view = TensorView::new(*dtype, shape.clone(), bytes);
-            (name.as_str(), view.expect("bytes and shape come from one array"))
-        })
-        .collect();
-    // One entry only: a hash map's order must not reach the file.
-    let metadata = HashMap::from([("growrun".to_string(), note.to_string())]);
-    safetensors::serialize(views, Some(metadata)).expect("names are unique and sizes fit")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,7 +279,7 @@ mod tests {
         assert!(read(&file(&format!("{{{one},{one}}}"), &[0.0])).contains("`a` stands there twice"));
         assert!(
             super::read(&file(&format!("{{{one}}}"), &[0.5]))
-                .is_ok_and(|read| read["a"] == super::Array::f32(vec![1], vec![0.5]))
+                .is_ok_and(|read| read["a"] == super::Array::f32(&[1], vec![0.5]))
         );
     }
 }

@@ -18,7 +18,8 @@ pub fn write<T: Serialize>(value: &T) -> String {
     for line in text.split_inclusive('\n') {
         let indent = line.len() - line.trim_start_matches(' ').len();
         if let Some(outer) = block {
-            if line.trim().is_empty() || indent > outer {
+            // The other characters that break lines in YAML 1.1 stand before the indentation of what follows them.
+            if line.trim().is_empty() || indent > outer || line.starts_with(['\u{85}', '\u{2028}', '\u{2029}']) {
                 out.push_str(line);
                 continue;
             }
@@ -132,14 +133,18 @@ fn plain(scalar: &str) -> String {
     }
     if let Some((mantissa, exponent)) = scalar.split_once('e')
         && is_number(mantissa)
-        && exponent.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit())
-        && !exponent.is_empty()
+        && is_whole(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
     {
         let mantissa = if mantissa.contains('.') { mantissa.to_string() } else { format!("{mantissa}.0") };
         let exponent = if exponent.starts_with(['+', '-']) { exponent.to_string() } else { format!("+{exponent}") };
         return format!("{mantissa}e{exponent}");
     }
     if surprises_yaml_1_1(scalar) { format!("'{scalar}'") } else { scalar.into() }
+}
+
+/// Digits alone, at least one.
+fn is_whole(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Digits with at most one dot and perhaps a sign.
@@ -229,6 +234,8 @@ mod tests {
             "+1",
             "-",
             "1e",
+            "1e-",
+            "1e+-5",
             "e5",
             ".inf",
             ".nan",
@@ -236,6 +243,9 @@ mod tests {
             "1.",
             "\u{7}",
             "x\r\ny",
+            "a\n\u{2028}b\n1_000\nno",
+            "\u{2029}\n12:30\n",
+            "\u{85}\nno\n",
         ];
         Sample {
             texts: texts.iter().map(|text| text.to_string()).collect(),

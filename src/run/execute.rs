@@ -87,7 +87,7 @@ pub fn proceed(
 ) -> Result<Finish, Failure> {
     let mut run = Run::new(program, dataset, options, world, consumer)?;
     let Resumption { saved, saved_at, good } = resumption;
-    if super::rolls_back(program) {
+    if program.train.rolls_back() {
         run.last_good = Some(Box::new(good.unwrap_or_else(|| saved.clone())));
     }
     run.saved_at = saved_at;
@@ -408,7 +408,7 @@ impl<'r> Run<'r> {
         (self.consumer)(&Event::Checkpoint(checkpoint))?;
         if reason.is_by_schedule() {
             self.saved_at = Some((self.progress.step, self.growths.len()));
-            if super::rolls_back(self.program) {
+            if self.program.train.rolls_back() {
                 self.last_good = Some(Box::new(self.snapshot()));
             }
         }

@@ -47,11 +47,6 @@ pub fn vocabulary() -> Vocabulary {
     }
 }
 
-/// Whether a run of the program may go back to an earlier checkpoint.
-pub fn rolls_back(program: &Program) -> bool {
-    matches!(program.train.on_divergence, crate::check::program::Divergence::Rollback { .. })
-}
-
 /// Reads, splits and scales the program's data.
 pub fn load_data(program: &Program, place: &Place) -> Result<Dataset, Refusal> {
     let plan = &program.data;

@@ -284,7 +284,10 @@ impl<'a> Scanner<'a> {
 
     fn quote(&mut self, at: usize) -> usize {
         let line_end = match self.closing_mark(at + 1, &['"']) {
-            Ok(end) => return end,
+            Ok(end) => {
+                self.inside_quotes(at, end);
+                return end;
+            }
             Err(line_end) => line_end,
         };
         // Braces at the end of the line belong to a block far more often than to the text.
@@ -309,6 +312,20 @@ impl<'a> Scanner<'a> {
         );
         self.cover(at, end, HOLE);
         end
+    }
+
+    /// Any text can stand in quotes but what steers the terminal that shows it: titles and names of layers and
+    /// checkpoints are shown.
+    fn inside_quotes(&mut self, start: usize, end: usize) {
+        let Some((offset, c)) = self.text[start..end].char_indices().find(|(_, c)| steers(*c)) else { return };
+        let at = start + offset;
+        let (span, number) = (self.span(at, at + c.len_utf8()), u32::from(c));
+        self.report(
+            Diagnostic::error("G0011", span, format!("a control character, U+{number:04X}, cannot stand in quotes"))
+                .here("invisible here")
+                .help("remove it"),
+        );
+        self.cover(start, end, HOLE);
     }
 
     fn control(&mut self, at: usize) -> usize {
@@ -359,6 +376,11 @@ impl<'a> Scanner<'a> {
         self.cover(at, end, HOLE);
         end
     }
+}
+
+/// Whether a character moves the cursor, changes colours or reverses the direction of reading.
+fn steers(c: char) -> bool {
+    c.is_control() && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_blank(c: char) -> bool {

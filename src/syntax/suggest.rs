@@ -3,7 +3,8 @@
 /// The candidate nearest to `word`, when it is near enough to be meant. On a tie the first one wins.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // One slip in a short word, two in a longer one, three in a long one; a transposition is one slip.
-    let allowed = match word.chars().count() {
+    let letters = word.chars().count();
+    let allowed = match letters {
         0..=1 => return None,
         2..=4 => 1,
         5..=8 => 2,
@@ -11,9 +12,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         65.. => return None,
         _ => 3,
     };
+    let word = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|candidate| candidate.chars().take(letters + allowed + 1).count().abs_diff(letters) <= allowed)
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

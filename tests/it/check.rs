@@ -362,6 +362,22 @@ fn examples() -> Vec<(String, String)> {
     all
 }
 
+/// A timeline holds the network after every action: a few lines must not fill the memory.
+#[test]
+fn a_large_network_is_not_followed_through_every_event() {
+    let blocks = "data digits { batch 32 }
+model { h1 dense 1 relu; r1 residual { a dense 1; b dense 1 }; out dense 10 }
+train 60 epochs { optimizer adam lr 1e-3 }
+at start stack r1 300x
+";
+    let few = checked(&format!("{blocks}every 1 epochs until epoch 50 widen h1 by 1\n"));
+    assert_eq!(few.diagnostics, []);
+    let many = checked(&format!("{blocks}every 1 steps until epoch 50 widen h1 by 1\n"));
+    let [found] = many.diagnostics.as_slice() else { panic!("{:#?}", many.diagnostics) };
+    assert_eq!((found.code, found.severity), ("G0604", Severity::Error));
+    assert_eq!(found.message, "the network is too large to be followed through so many events");
+}
+
 /// Examples with words dropped, doubled, swapped between places and replaced by extreme ones: whatever comes out,
 /// the checker answers. A fixed stream of numbers, so that a failure repeats.
 #[test]

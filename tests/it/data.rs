@@ -564,7 +564,7 @@ fn idx_files_are_read_and_their_lies_told() {
         (
             idx_bytes(&[u32::MAX; 4], &pixels),
             labels.clone(),
-            format!("G0717: `{name}` holds 4294967295 images, but `d/train-labels-idx1-ubyte` holds 20 labels"),
+            format!("G0716: `{name}` declares sizes {:?}, more than any file can hold", [u32::MAX; 4]),
         ),
         (
             gz[..gz.len() / 2].to_vec(),
@@ -593,6 +593,11 @@ fn idx_files_are_read_and_their_lies_told() {
         assert_eq!(format!("{}: {}", refusal.code, refusal.message), expected);
         assert_eq!(refusal.argument, Some("path"), "{expected}");
     }
+    // As many images as labels, and so large that height times width times anything overflows.
+    let huge = idx_bytes(&[20, 1 << 31, 1 << 28], &pixels);
+    let refusal = idx_folder(&[("train-images-idx3-ubyte", huge), ("train-labels-idx1-ubyte", labels.clone())])
+        .expect_err("the header alone is refused, before anything is multiplied with it");
+    assert_eq!((refusal.code, refusal.argument), ("G0705", Some("path")));
     let refusal = idx_folder(&[("train-images-idx3-ubyte", images.clone())]).expect_err("no labels");
     assert_eq!((refusal.code, refusal.message.as_str()), ("G0701", "`d` holds no `train-labels-idx1-ubyte`"));
     let refusal = idx_folder(&[

@@ -6,6 +6,8 @@ mod data;
 mod engine;
 mod examples;
 mod faults;
+mod fuzz_corpora;
+mod fuzz_entries;
 mod growth;
 mod hostile;
 mod house;

@@ -318,6 +318,36 @@ fn a_run_directory_holds_the_record_and_reads_back() {
 }
 
 #[test]
+fn a_record_is_never_longer_than_its_reader_takes() {
+    use growrun::record::{Origin, Recorder, load, schema, yaml};
+    let world = Real::default();
+    let folder = tempfile::tempdir().expect("a folder");
+    // A comment is recorded with the schedule, and 9,500 events are in the record twice.
+    let many: String = (0..9_500).map(|n| format!("at step {} save \"checkpoint number {n}\"\n", n % 270)).collect();
+    let text = format!("{STARTER}\n{many}");
+    let program_of = |text: &str| program(text, Some(1)).unwrap_or_else(|found| panic!("{found:#?}"));
+    let long = program_of(&text);
+    let data = dataset(&long);
+    let mut recorder = Recorder::create(&world, folder.path(), &long, &data, Origin::default()).expect("it fits");
+    let run = recorder.folder().to_path_buf();
+    let mut count = 0;
+    let options = compute(1, Simd::Auto);
+    run::execute(&long, &data, &options, &world, &mut |event| {
+        count += u64::from(matches!(event, Event::Checkpoint(_)));
+        // Forty are enough, and thousands would take minutes to write.
+        if count < 40 || !matches!(event, Event::Checkpoint(_)) { recorder.consume(event) } else { Ok(()) }
+    })
+    .expect("it runs");
+    let bytes = std::fs::metadata(run.join("run.yaml")).expect("a record").len();
+    assert!(bytes <= yaml::BYTES_MAX, "{bytes}");
+    let record: schema::Record = load::intact(&world, &run).expect("a whole record");
+    assert!(record.resolved.events_left_out > 0 && record.schedule[0].text == text);
+    let comment = format!("{STARTER}\n{}", "# nothing\n".repeat(100_000));
+    let refused = Recorder::create(&world, folder.path(), &program_of(&comment), &data, Origin::default());
+    assert_eq!(refused.err().expect("too long").code, "G0802");
+}
+
+#[test]
 fn a_signal_ends_the_run_with_its_work_saved() {
     let program = program(STARTER, Some(1)).expect("a good schedule");
     let options = compute(1, Simd::Auto);

@@ -49,6 +49,9 @@ impl Replay<'_> {
         let mut current = on;
         let mut failure = None;
         for (at, action) in read.event.actions.iter().enumerate() {
+            if self.is_full() {
+                break;
+            }
             let mut growth = None;
             match &action.kind {
                 ActionKind::Grow(operator) => match self.plan(*operator, &action.args, &current) {
@@ -93,7 +96,7 @@ impl Replay<'_> {
                     _ => 0,
                 };
                 let after = Arc::clone(&current);
-                self.timeline.push(Planned {
+                self.remember(Planned {
                     step,
                     event: when.event,
                     action: at,

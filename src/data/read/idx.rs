@@ -20,11 +20,7 @@ const DIMENSIONS_MAX: usize = 4;
 /// The whole array. `limit` bounds what it may unpack to.
 pub fn read(name: &str, bytes: &[u8], limit: u64) -> Result<Array, Refusal> {
     let mut reader = reader(bytes);
-    let shape = read_shape(name, bytes, &mut reader)?;
-    let declared = count(name, &shape)?;
-    if declared > limit {
-        return Err(too_large(name, limit));
-    }
+    let (shape, declared) = read_shape(name, bytes, &mut reader, limit)?;
     if is_gz(bytes) && declared > unpacks_to(bytes.len(), limit) {
         return Err(bomb(name, bytes.len(), limit));
     }
@@ -41,16 +37,17 @@ pub fn read(name: &str, bytes: &[u8], limit: u64) -> Result<Array, Refusal> {
     Ok(Array { shape, values })
 }
 
-/// The sizes alone, from the first [`START`] bytes of a file.
-pub fn shape(name: &str, start: &[u8]) -> Result<Vec<usize>, Refusal> {
-    read_shape(name, start, &mut reader(start))
+/// The sizes alone, from the first [`START`] bytes of a file. `limit` bounds what they may declare, as in [`read`].
+pub fn shape(name: &str, start: &[u8], limit: u64) -> Result<Vec<usize>, Refusal> {
+    Ok(read_shape(name, start, &mut reader(start), limit)?.0)
 }
 
 fn reader(bytes: &[u8]) -> Box<dyn Read + '_> {
     if is_gz(bytes) { Box::new(flate2::read::MultiGzDecoder::new(bytes)) } else { Box::new(bytes) }
 }
 
-fn read_shape(name: &str, bytes: &[u8], reader: &mut dyn Read) -> Result<Vec<usize>, Refusal> {
+/// The sizes, and how many values they declare: at most `limit`.
+fn read_shape(name: &str, bytes: &[u8], reader: &mut dyn Read, limit: u64) -> Result<(Vec<usize>, u64), Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::error("G0708", format!("`{name}` is empty"), "fetch the file again"));
     }
@@ -93,7 +90,11 @@ fn read_shape(name: &str, bytes: &[u8], reader: &mut dyn Read) -> Result<Vec<usi
         // u32 fits usize on every machine that we run on.
         shape.push(u32::from_be_bytes(word()?) as usize);
     }
-    Ok(shape)
+    let declared = count(name, &shape)?;
+    if declared > limit {
+        return Err(too_large(name, limit));
+    }
+    Ok((shape, declared))
 }
 
 /// How many values the sizes declare.

@@ -114,18 +114,18 @@ pub fn read(name: &str, bytes: &[u8], wanted: &Wanted) -> Result<Table, Refusal>
 
 /// A finite number, or what is wrong with the field.
 pub fn number(name: &str, line: u64, column: &str, text: &str) -> Result<f32, Refusal> {
-    let place = format!("`{name}`:{line}: column `{}`", short(column));
+    let place = || format!("`{name}`:{line}: column `{}`", short(column));
     match text.parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
         _ if is_missing(text) => Err(missing(name, line, column, text)),
         Ok(_) => Err(Refusal::error(
             "G0710",
-            format!("{place} holds `{}`, which is not finite as f32", short(text)),
+            format!("{} holds `{}`, which is not finite as f32", place(), short(text)),
             "remove the row, or put a number in its place",
         )),
         Err(_) => Err(Refusal::error(
             "G0710",
-            format!("{place} holds `{}`, which is no number", short(text)),
+            format!("{} holds `{}`, which is no number", place(), short(text)),
             "encode it as numbers (one column per kind), or remove the column",
         )),
     }

@@ -58,9 +58,10 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
         let (packed_size, size, local) = (four(20)?, four(24)?, four(42)?);
         let (name_length, extra, comment) = (two(28)?, two(30)?, two(32)?);
         let entry = slice(bytes, at + 46, usize::from(name_length)).ok_or_else(cut)?;
-        let entry = String::from_utf8_lossy(entry).into_owned();
+        let whole_name = String::from_utf8_lossy(entry).into_owned();
+        let entry = short(&whole_name);
         if flags & 1 != 0 {
-            return Err(broken(&format!("its entry `{}` is encrypted", short(&entry))));
+            return Err(broken(&format!("its entry `{entry}` is encrypted")));
         }
         if method != STORED && method != DEFLATED {
             return Err(broken(&format!(
@@ -78,9 +79,9 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
         let skip = u16_at(bytes, local + 26).zip(u16_at(bytes, local + 28)).ok_or_else(cut)?;
         let start = local + 30 + usize::from(skip.0) + usize::from(skip.1);
         let packed = slice(bytes, start, packed_size as usize)
-            .ok_or_else(|| broken(&format!("its entry `{}` is cut off", short(&entry))))?;
+            .ok_or_else(|| broken(&format!("its entry `{entry}` is cut off")))?;
         places.push(local..start + packed.len());
-        entries.push(Entry { name: entry, packed, method, size: u64::from(size), crc });
+        entries.push(Entry { name: whole_name, packed, method, size: u64::from(size), crc });
         at += 46 + usize::from(name_length) + usize::from(extra) + usize::from(comment);
     }
     places.sort_by_key(|place| place.start);
@@ -98,17 +99,18 @@ impl Entry<'_> {
     /// All its bytes, checked against their size and checksum.
     pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
         if self.size > unpacks_to(self.packed.len(), limit) {
-            return Err(bomb(&format!("{name}/{}", self.name), self.packed.len(), limit));
+            return Err(bomb(&format!("{name}/{}", short(&self.name)), self.packed.len(), limit));
         }
         let out = self.start(name, self.size.saturating_add(1))?;
         if out.len() as u64 != self.size {
-            let what = format!("its entry `{}` does not unpack to the {} bytes it declares", self.name, self.size);
+            let entry = short(&self.name);
+            let what = format!("its entry `{entry}` does not unpack to the {} bytes it declares", self.size);
             return Err(broken(name, &what));
         }
         let mut crc = flate2::Crc::new();
         crc.update(&out);
         if crc.sum() != self.crc {
-            return Err(broken(name, &format!("its entry `{}` does not have its checksum", self.name)));
+            return Err(broken(name, &format!("its entry `{}` does not have its checksum", short(&self.name))));
         }
         Ok(out)
     }
@@ -120,7 +122,7 @@ impl Entry<'_> {
             STORED => self.packed.take(bytes).read_to_end(&mut out),
             _ => flate2::read::DeflateDecoder::new(self.packed).take(bytes).read_to_end(&mut out),
         };
-        read.map_err(|error| broken(name, &format!("its entry `{}` does not unpack: {error}", self.name)))?;
+        read.map_err(|error| broken(name, &format!("its entry `{}` does not unpack: {error}", short(&self.name))))?;
         Ok(out)
     }
 }

@@ -161,8 +161,7 @@ impl Classes {
         let key = |name: &String| name.parse::<f64>().unwrap_or(f64::INFINITY);
         names.sort_by(|a, b| key(a).total_cmp(&key(b)));
         if let [only] = names.as_slice() {
-            let column = short(&file.table.columns[file.table.target]);
-            let only = short(only);
+            let (column, only) = (short(&file.table.columns[file.table.target]), short(only));
             let message = format!("column `{column}` of `{}` holds only one class, `{only}`", file.name);
             return Err(one_class(message).at(file.argument));
         }
@@ -178,12 +177,8 @@ impl Classes {
         let index: std::collections::BTreeMap<&str, u32> = self.names.iter().map(String::as_str).zip(0..).collect();
         let class = |field: &Field| {
             index.get(class_name(field).as_str()).copied().ok_or_else(|| {
-                let message = format!(
-                    "`{}`:{}: class `{}` is not in the training table",
-                    file.name,
-                    field.line,
-                    short(&field.text)
-                );
+                let class = short(&field.text);
+                let message = format!("`{}`:{}: class `{class}` is not in the training table", file.name, field.line);
                 Refusal::error("G0714", message, "remove the row, or train with examples of that class")
                     .at(file.argument)
             })

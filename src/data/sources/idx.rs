@@ -47,7 +47,7 @@ struct Files {
 pub fn header(folder: &Found, argument: &'static str, place: &Place) -> Result<Header, Refusal> {
     let shape = |files: &Files| -> Result<Vec<usize>, Refusal> {
         let start = place.start(&files.images, idx::START, argument)?;
-        idx::shape(&shown(&files.images.path), &start).map_err(|refusal| blame(refusal, argument))
+        idx::shape(&shown(&files.images.path), &start, place.budget()).map_err(|refusal| blame(refusal, argument))
     };
     let (train, test) = files(folder, argument, place)?;
     let (images, labels) = (shape(&train)?, Packed::open(&train.labels, argument, place)?.labels(argument, place)?);

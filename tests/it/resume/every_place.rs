@@ -82,7 +82,7 @@ impl Subject {
     fn resume(&self, world: &dyn World, folder: &Path, ends: impl FnMut(&Event) -> bool) -> Finish {
         let lock = Recorder::lock(world, folder).expect("nobody holds it");
         let record = load::intact(world, folder).expect("a whole record");
-        let found = resume::find(world, folder, &record, run::rolls_back(&self.program)).expect("readable");
+        let found = resume::find(world, folder, &record, self.program.train.rolls_back()).expect("readable");
         assert!(found.broken.is_empty(), "{:?}", found.broken.iter().map(|(path, _)| path).collect::<Vec<_>>());
         let (entry, meta, resumption) = found.split().expect("at least the start");
         let recorder =

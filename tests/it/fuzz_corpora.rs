@@ -1,0 +1,94 @@
+//! What fuzzing found worth keeping, replayed: every file of `tests/fuzz/corpus` and `tests/fuzz/regressions`
+//! through the function that it was found with. How the files come about: docs/fuzzing.md.
+
+use crate::fuzz_entries::TARGETS;
+use std::path::{Path, PathBuf};
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+}
+
+/// The names in a folder, sorted; none when it is not there.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_input_that_was_kept_is_answered() {
+    for (target, entry) in TARGETS {
+        let mut replayed = 0;
+        for folder in ["corpus", "regressions"] {
+            let folder = fuzz().join(folder).join(target);
+            for name in names(&folder) {
+                let path = folder.join(name);
+                let bytes = std::fs::read(&path).expect("readable");
+                // Shown when an entry panics: which input it was.
+                println!("{}", path.display());
+                entry(&bytes);
+                replayed += 1;
+            }
+        }
+        assert!(replayed >= 10, "{target}: a corpus of {replayed} inputs replays nothing");
+    }
+}
+
+#[test]
+fn every_target_is_a_program_and_has_a_corpus() {
+    let mut targets: Vec<String> = TARGETS.iter().map(|(target, _)| target.to_string()).collect();
+    targets.sort();
+    let programs: Vec<String> = targets.iter().map(|target| format!("{target}.rs")).collect();
+    assert_eq!(names(&fuzz().join("targets")), programs);
+    assert_eq!(names(&fuzz().join("corpus")), targets);
+    let manifest = std::fs::read_to_string(fuzz().join("Cargo.toml")).expect("the manifest");
+    let page = std::fs::read_to_string(fuzz().join("../../docs/fuzzing.md")).expect("the page");
+    for target in &targets {
+        let program = std::fs::read_to_string(fuzz().join(format!("targets/{target}.rs"))).expect("readable");
+        assert!(program.contains(&format!("entries::{target}(bytes)")), "{target}.rs calls its own entry");
+        assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} is built");
+        assert!(page.contains(&format!("`{target}`")), "docs/fuzzing.md tells of {target}");
+    }
+    for target in names(&fuzz().join("regressions")) {
+        assert!(targets.contains(&target), "regressions/{target} is replayed by nothing");
+    }
+}
+
+/// Makes the files from which fuzzing of records begins, out of a run: after a change of the record's version,
+/// `cargo test fuzz_corpora::seeds -- --ignored`, then `tests/fuzz/run TARGET` and `tests/fuzz/run keep TARGET`.
+#[test]
+#[ignore = "writes into tests/fuzz/corpus"]
+fn seeds() {
+    use crate::faults::memory::Memory;
+    use crate::fuzz_entries::{BETWEEN, SMALL};
+    use crate::run::{compute, dataset, program};
+    use growrun::base::World;
+    use growrun::{record, run};
+    let program = program(SMALL, None).unwrap_or_else(|found| panic!("{found:#?}"));
+    let (world, data) = (Memory::new(true), dataset(&program));
+    let origin = record::Origin::default();
+    let mut recorder = record::Recorder::create(&world, Path::new("runs"), &program, &data, origin).expect("made");
+    let folder = recorder.folder().to_path_buf();
+    let options = compute(1, growrun::tensor::Simd::Auto);
+    run::execute(&program, &data, &options, &world, &mut |event| recorder.consume(event)).expect("it runs");
+    let read = |name: &str| world.read(&folder.join(name), 1 << 20).expect("there");
+    let write = |target: &str, parts: &[Vec<u8>]| {
+        let content = parts.join(BETWEEN);
+        let name = growrun::base::digest::bytes(&content)["blake3:".len()..][..40].to_string();
+        std::fs::create_dir_all(fuzz().join("corpus").join(target)).expect("made");
+        std::fs::write(fuzz().join("corpus").join(target).join(name), content).expect("written");
+    };
+    write("run_yaml", &[read("run.yaml"), read("final.safetensors"), read("scaling.safetensors")]);
+    for name in world.list(&folder.join("checkpoints")).expect("checkpoints") {
+        let file = |file: &str| read(&format!("checkpoints/{name}/{file}"));
+        let files = [read("run.yaml"), file("meta.yaml"), file("weights.safetensors"), file("state.safetensors")];
+        write("checkpoint", &files[1..2]);
+        write("safetensors", &files[3..]);
+        write("resume", &files);
+        // What a crash might have left.
+        write("resume", &files[..1]);
+        write("resume", &files[..3]);
+    }
+}

@@ -299,7 +299,7 @@ pub fn idx(bytes: &[u8]) {
         "d/t10k-images-idx3-ubyte",
         "d/t10k-labels-idx1-ubyte",
     ];
-    as_a_run_reads(&Shelf::of(names, bytes), &arguments("idx", "path d"));
+    as_a_run_reads(&Shelf::of(names, bytes), &arguments("idx", "", "path d"));
 }
 
 /// A table and perhaps a second one as the test part. See [`with_arguments`].
@@ -311,7 +311,7 @@ pub fn csv(bytes: &[u8]) {
 fn table(given: &str, bytes: &[u8]) {
     let world = Shelf::of(["t.csv", "u.csv"], bytes);
     let test = if world.files.len() > 1 { "test u.csv" } else { "" };
-    as_a_run_reads(&world, &arguments("csv", &format!("path t.csv {test} {given}")));
+    as_a_run_reads(&world, &arguments("csv", given, &format!("path t.csv {test}")));
 }
 
 /// A packed table as it is, and the same bytes as deflated data in a gz whose checksum and length are right.
@@ -324,16 +324,16 @@ pub fn gz(bytes: &[u8]) {
     sealed.extend(bytes);
     sealed.extend(checksum(&content).to_le_bytes());
     sealed.extend((content.len() as u32).to_le_bytes());
-    as_a_run_reads(&Shelf::holding([("t.csv", sealed.clone())]), &arguments("csv", "path t.csv"));
+    as_a_run_reads(&Shelf::holding([("t.csv", sealed.clone())]), &arguments("csv", "", "path t.csv"));
     let both = [("d/train-images-idx3-ubyte", sealed.clone()), ("d/train-labels-idx1-ubyte", sealed)];
-    as_a_run_reads(&Shelf::holding(both), &arguments("idx", "path d"));
+    as_a_run_reads(&Shelf::holding(both), &arguments("idx", "", "path d"));
 }
 
 /// An archive. See [`with_arguments`].
 pub fn npz(bytes: &[u8]) {
     let (given, bytes) = with_arguments(bytes);
     let world = Shelf::holding([("a.npz", bytes.to_vec())]);
-    as_a_run_reads(&world, &arguments("npz", &format!("path a.npz {given}")));
+    as_a_run_reads(&world, &arguments("npz", &given, "path a.npz"));
 }
 
 /// The arrays x, y and perhaps u and v, which are a test part, in an archive whose checksums are right.
@@ -344,7 +344,7 @@ pub fn npy(bytes: &[u8]) {
     let entries: Vec<(&str, &[u8])> = names.into_iter().zip(parts(bytes)).collect();
     let test = if entries.len() > 2 { "x_test u y_test v" } else { "" };
     let world = Shelf::holding([("a.npz", archive(&entries))]);
-    as_a_run_reads(&world, &arguments("npz", &format!("path a.npz {given} {test}")));
+    as_a_run_reads(&world, &arguments("npz", &given, &format!("path a.npz {test}")));
 }
 
 /// Header, then everything, divided and scaled in every way.
@@ -402,13 +402,15 @@ fn with_arguments(bytes: &[u8]) -> (String, &[u8]) {
     (String::from_utf8_lossy(&rest[..end]).into_owned(), &rest[(end + 1).min(rest.len())..])
 }
 
-/// Pairs of a name and a value; what the source does not know is left out, as the checker would have refused it.
-fn arguments(source: &str, given: &str) -> Args {
+/// Pairs of a name and a value, fuzzed ones and then our own, which win. What the source does not know is left out,
+/// as the checker would have refused it.
+fn arguments(source: &str, fuzzed: &str, own: &str) -> Args {
     let doc = data::find(source).expect("a source of the registry").doc();
-    let words: Vec<&str> = given.split_whitespace().collect();
+    let [fuzzed, own] = [fuzzed, own].map(|given| given.split_whitespace().collect::<Vec<&str>>());
     let mut args = Args::none(doc);
-    for pair in words.chunks_exact(2) {
-        let Some(arg) = doc.arg(pair[0]) else { continue };
+    for pair in fuzzed.chunks_exact(2).chain(own.chunks_exact(2)) {
+        // A schedule's own words are quoted as they are; only what the data holds is foreign here.
+        let Some(arg) = doc.arg(pair[0]).filter(|_| pair[1].len() < 100) else { continue };
         let value = match (&arg.shape, pair[1].parse()) {
             (Shape::Keyword([Kind::Word(choices)]), _) if !choices().contains(&pair[1]) => continue,
             (Shape::Keyword([Kind::Word(_)]), _) => Value::Word(pair[1].into()),

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod describe;
+pub mod lines;
 pub mod load;
 mod model;
 mod recorder;

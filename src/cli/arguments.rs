@@ -14,7 +14,6 @@ pub const LATER: &[(&str, &str)] = &[
     ("verify", "recompute the digests of a run"),
     ("diff", "what two runs have in common and where they part"),
     ("pack", "one archive of a run to share"),
-    ("runs", "list the runs of a folder"),
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
     ("export", "the grown network for other tools"),
@@ -83,6 +82,8 @@ pub enum Command {
     Resume(Resume),
     /// Predict with the network of a finished run
     Predict(Predict),
+    /// List the runs of a folder, the best first
+    Runs(Runs),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -302,6 +303,26 @@ pub struct New {
     /// Where the schedule goes (default: stdout); an existing file is never overwritten
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun runs                                      those beneath runs/
+  growrun runs runs/first-growth --sort val_loss
+  growrun runs --json | jq -r .runs[0].run
+
+The best come first, by the metric's last value: a loss from below, an accuracy from above.")]
+pub struct Runs {
+    /// A folder of runs, or the runs of one name in it (default: runs)
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// The metric to sort by (default: the validation metric that most of them have)
+    #[arg(long, value_name = "METRIC")]
+    pub sort: Option<String>,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -17,6 +17,7 @@ mod progress;
 pub mod render;
 mod resume;
 mod run;
+mod runs;
 mod session;
 pub mod terminal;
 mod training;
@@ -71,6 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Check(check)) => check::run(&context, &check),
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
         Some(Command::Predict(predict)) => predict::run(&context, &predict),
+        Some(Command::Runs(runs)) => runs::run(&context, &runs),
     }
 }
 

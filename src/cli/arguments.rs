@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 pub const LATER: &[(&str, &str)] = &[
     ("compare", "the arms of a schedule with paired seeds, and a verdict"),
     ("replay", "retrain a record and compare every checkpoint"),
-    ("verify", "recompute the digests of a run"),
     ("diff", "what two runs have in common and where they part"),
     ("pack", "one archive of a run to share"),
     ("inspect", "the tensors of a weights file and a model block for them"),
@@ -84,6 +83,8 @@ pub enum Command {
     Predict(Predict),
     /// List the runs of a folder, the best first
     Runs(Runs),
+    /// Compare what is in a run directory with the digests of its record
+    Verify(Verify),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -320,6 +321,31 @@ pub struct Runs {
     /// The metric to sort by (default: the validation metric that most of them have)
     #[arg(long, value_name = "METRIC")]
     pub sort: Option<String>,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun verify runs/first-growth/0001
+  growrun verify first-growth-0001 --data flowers.csv=~/data/flowers.csv
+
+Every digest is computed again: of the record, of each checkpoint and the one before it, of the final weights,
+and of the data where it is on this machine. Nothing is written. `growrun replay` trains the run again.
+
+Exit code 0 when all is as it was written, 1 when something differs, 2 when this is no run, 4 for input/output.")]
+pub struct Verify {
+    /// The folder of a run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    /// Fail when the data is not on this machine
+    #[arg(long)]
+    pub require_data: bool,
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,

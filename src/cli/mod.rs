@@ -14,6 +14,7 @@ pub mod outcome;
 mod plan;
 mod predict;
 mod progress;
+mod recorded;
 pub mod render;
 mod resume;
 mod run;
@@ -22,6 +23,7 @@ mod session;
 pub mod terminal;
 mod training;
 mod usage;
+mod verify;
 
 use crate::base::{Diagnostic, Error, Sources, World, world::Real};
 use arguments::{Command, WELCOME};
@@ -73,6 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
         Some(Command::Predict(predict)) => predict::run(&context, &predict),
         Some(Command::Runs(runs)) => runs::run(&context, &runs),
+        Some(Command::Verify(verify)) => verify::run(&context, &verify),
     }
 }
 

@@ -4,10 +4,13 @@ pub mod checkpoint;
 mod describe;
 pub mod lines;
 pub mod load;
+pub mod locate;
 mod model;
 mod recorder;
 pub mod resume;
 pub mod schema;
+pub mod share;
+pub mod verify;
 pub mod weights;
 pub mod yaml;
 

@@ -1,6 +1,7 @@
 //! What a run leaves behind, handed on: looked through, compared, packed, trained again.
 
 mod runs;
+mod verify;
 
 use crate::cli::{Ran, folder, growrun, table};
 use growrun::base::world::Real;

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 pub const LATER: &[(&str, &str)] = &[
     ("compare", "the arms of a schedule with paired seeds, and a verdict"),
     ("replay", "retrain a record and compare every checkpoint"),
-    ("diff", "what two runs have in common and where they part"),
     ("pack", "one archive of a run to share"),
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
@@ -85,6 +84,8 @@ pub enum Command {
     Runs(Runs),
     /// Compare what is in a run directory with the digests of its record
     Verify(Verify),
+    /// Show what two runs have in common and where they part
+    Diff(Diff),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -346,6 +347,26 @@ pub struct Verify {
     /// Fail when the data is not on this machine
     #[arg(long)]
     pub require_data: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun diff runs/first-growth/0001 runs/first-growth/0002
+  growrun diff runs/first-growth/0001 ~/mail/run.yaml
+
+It compares schedule, settings, data, machine, growth, metrics, and everything that was computed on the way:
+the first step and tensor that are not the same.")]
+pub struct Diff {
+    /// The folder of a run, or a run.yaml
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// Another one
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@
 pub mod arguments;
 mod check;
 mod confine;
+mod diff;
 pub mod explain;
 pub mod machine;
 mod new;
@@ -75,6 +76,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
         Some(Command::Predict(predict)) => predict::run(&context, &predict),
         Some(Command::Runs(runs)) => runs::run(&context, &runs),
+        Some(Command::Diff(diff)) => diff::run(&context, &diff),
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod describe;
+pub mod diff;
 pub mod lines;
 pub mod load;
 pub mod locate;

@@ -1,5 +1,6 @@
 //! What a run leaves behind, handed on: looked through, compared, packed, trained again.
 
+mod diff;
 mod runs;
 mod verify;
 

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
 pub const LATER: &[(&str, &str)] = &[
     ("compare", "the arms of a schedule with paired seeds, and a verdict"),
-    ("replay", "retrain a record and compare every checkpoint"),
     ("pack", "one archive of a run to share"),
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
@@ -40,6 +39,7 @@ Examples
   growrun first.grow --seed 8 --set width=512
   growrun check schedules/*.grow              every mistake of every file, nothing is run
   growrun plan first.grow                     what it will cost, phase by phase
+  growrun replay runs/first-growth/0001       train it again and compare every bit
   growrun explain G0201                       a code, with a wrong and a repaired schedule
   growrun new --from houses.csv               a schedule for your own table
 
@@ -82,6 +82,8 @@ pub enum Command {
     Predict(Predict),
     /// List the runs of a folder, the best first
     Runs(Runs),
+    /// Train a record again and compare every checkpoint, bit by bit
+    Replay(Replay),
     /// Compare what is in a run directory with the digests of its record
     Verify(Verify),
     /// Show what two runs have in common and where they part
@@ -347,6 +349,39 @@ pub struct Verify {
     /// Fail when the data is not on this machine
     #[arg(long)]
     pub require_data: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun replay runs/first-growth/0001
+  growrun replay runs/first-growth/0001 --threads 1 --simd portable
+  growrun replay ~/mail/run.yaml --data flowers.csv=~/data/flowers.csv
+  growrun replay runs/first-growth/0001 --json | jq .first_difference
+
+The schedule, the seed and the settings are those of the record. Weights after every growth, every checkpoint,
+every evaluation and the final weights have to be the same, on any machine, with any number of threads. Training
+ends at the first difference, and its step and tensor are named. Nothing is written without --out.
+
+Exit code 0 when all is the same, 1 at a difference, 2 when the record or the data is none that can be repeated here.")]
+pub struct Replay {
+    /// The folder of a run, or a run.yaml alone
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    /// A folder of runs in which the replay is recorded as a run of its own; it is then trained to its end
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub resources: Resources,
+    /// No progress, only the result
+    #[arg(long, short)]
+    pub quiet: bool,
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,

@@ -17,6 +17,7 @@ mod predict;
 mod progress;
 mod recorded;
 pub mod render;
+mod replay;
 mod resume;
 mod run;
 mod runs;
@@ -77,6 +78,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Predict(predict)) => predict::run(&context, &predict),
         Some(Command::Runs(runs)) => runs::run(&context, &runs),
         Some(Command::Diff(diff)) => diff::run(&context, &diff),
+        Some(Command::Replay(replay)) => replay::run(&context, &replay, command),
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
     }
 }

@@ -8,6 +8,7 @@ pub mod load;
 pub mod locate;
 mod model;
 mod recorder;
+pub mod replay;
 pub mod resume;
 pub mod schema;
 pub mod share;

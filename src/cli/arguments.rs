@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
 pub const LATER: &[(&str, &str)] = &[
     ("compare", "the arms of a schedule with paired seeds, and a verdict"),
-    ("pack", "one archive of a run to share"),
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
     ("export", "the grown network for other tools"),
@@ -88,6 +87,8 @@ pub enum Command {
     Verify(Verify),
     /// Show what two runs have in common and where they part
     Diff(Diff),
+    /// Make one archive of a run to share, without a path of this machine
+    Pack(Pack),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -402,6 +403,32 @@ pub struct Diff {
     /// Another one
     #[arg(value_name = "B")]
     pub b: PathBuf,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun pack runs/first-growth/0001
+  growrun pack runs/flowers/0003 --with-data --out flowers.tar.gz
+
+The archive holds the record without a path of this machine, the schedule's files, metrics.jsonl, the final weights
+and a README. Unpacked, it verifies, and it replays from its run.yaml alone. The same run gives the same bytes.")]
+pub struct Pack {
+    /// The folder of a run that has ended
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The archive (default: NAME-NUMBER.tar.gz here); an existing file is never overwritten
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Put the data files into it
+    #[arg(long)]
+    pub with_data: bool,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,

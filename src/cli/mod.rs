@@ -12,6 +12,7 @@ pub mod machine;
 mod new;
 pub mod numbers;
 pub mod outcome;
+mod pack;
 mod plan;
 mod predict;
 mod progress;
@@ -80,6 +81,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Diff(diff)) => diff::run(&context, &diff),
         Some(Command::Replay(replay)) => replay::run(&context, &replay, command),
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
+        Some(Command::Pack(pack)) => pack::run(&context, &pack),
     }
 }
 

@@ -52,7 +52,7 @@ fn help_names_every_command_and_what_comes_later() {
     for word in ["run", "check", "plan", "explain", "predict", "new", "Coming later: compare", "Exit codes"] {
         assert!(ran.stdout.contains(word), "`{word}` in\n{}", ran.stdout);
     }
-    for command in ["run", "check", "plan", "explain", "predict", "new", "runs", "verify", "diff", "replay"] {
+    for command in ["run", "check", "plan", "explain", "predict", "new", "runs", "verify", "diff", "pack", "replay"] {
         let ran = anywhere(&[command, "--help"]);
         assert_eq!(ran.code, 0);
         assert!(ran.stdout.contains("Example"), "an example in\n{}", ran.stdout);

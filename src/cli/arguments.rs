@@ -10,11 +10,6 @@ use std::path::{Path, PathBuf};
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
 pub const LATER: &[(&str, &str)] = &[
     ("compare", "the arms of a schedule with paired seeds, and a verdict"),
-    ("replay", "retrain a record and compare every checkpoint"),
-    ("verify", "recompute the digests of a run"),
-    ("diff", "what two runs have in common and where they part"),
-    ("pack", "one archive of a run to share"),
-    ("runs", "list the runs of a folder"),
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
     ("export", "the grown network for other tools"),
@@ -43,6 +38,7 @@ Examples
   growrun first.grow --seed 8 --set width=512
   growrun check schedules/*.grow              every mistake of every file, nothing is run
   growrun plan first.grow                     what it will cost, phase by phase
+  growrun replay runs/first-growth/0001       train it again and compare every bit
   growrun explain G0201                       a code, with a wrong and a repaired schedule
   growrun new --from houses.csv               a schedule for your own table
 
@@ -83,6 +79,16 @@ pub enum Command {
     Resume(Resume),
     /// Predict with the network of a finished run
     Predict(Predict),
+    /// List the runs of a folder, the best first
+    Runs(Runs),
+    /// Train a record again and compare every checkpoint, bit by bit
+    Replay(Replay),
+    /// Compare what is in a run directory with the digests of its record
+    Verify(Verify),
+    /// Show what two runs have in common and where they part
+    Diff(Diff),
+    /// Make one archive of a run to share, without a path of this machine
+    Pack(Pack),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -302,6 +308,130 @@ pub struct New {
     /// Where the schedule goes (default: stdout); an existing file is never overwritten
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun runs                                      those beneath runs/
+  growrun runs runs/first-growth --sort val_loss
+  growrun runs --json | jq -r .runs[0].run
+
+The best come first, by the metric's last value: a loss from below, an accuracy from above.")]
+pub struct Runs {
+    /// A folder of runs, or the runs of one name in it (default: runs)
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// The metric to sort by (default: the validation metric that most of them have)
+    #[arg(long, value_name = "METRIC")]
+    pub sort: Option<String>,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun verify runs/first-growth/0001
+  growrun verify first-growth-0001 --data flowers.csv=~/data/flowers.csv
+
+Every digest is computed again: of the record, of each checkpoint and the one before it, of the final weights,
+and of the data where it is on this machine. Nothing is written. `growrun replay` trains the run again.
+
+Exit code 0 when all is as it was written, 1 when something differs, 2 when this is no run, 4 for input/output.")]
+pub struct Verify {
+    /// The folder of a run
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    /// Fail when the data is not on this machine
+    #[arg(long)]
+    pub require_data: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun replay runs/first-growth/0001
+  growrun replay runs/first-growth/0001 --threads 1 --simd portable
+  growrun replay ~/mail/run.yaml --data flowers.csv=~/data/flowers.csv
+  growrun replay runs/first-growth/0001 --json | jq .first_difference
+
+The schedule, the seed and the settings are those of the record. Weights after every growth, every checkpoint,
+every evaluation and the final weights have to be the same, on any machine, with any number of threads. Training
+ends at the first difference, and its step and tensor are named. Nothing is written without --out.
+
+Exit code 0 when all is the same, 1 at a difference, 2 when the record or the data is none that can be repeated here.")]
+pub struct Replay {
+    /// The folder of a run, or a run.yaml alone
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    /// A folder of runs in which the replay is recorded as a run of its own; it is then trained to its end
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub resources: Resources,
+    /// No progress, only the result
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun diff runs/first-growth/0001 runs/first-growth/0002
+  growrun diff runs/first-growth/0001 ~/mail/run.yaml
+
+It compares schedule, settings, data, machine, growth, metrics, and everything that was computed on the way:
+the first step and tensor that are not the same.")]
+pub struct Diff {
+    /// The folder of a run, or a run.yaml
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// Another one
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun pack runs/first-growth/0001
+  growrun pack runs/flowers/0003 --with-data --out flowers.tar.gz
+
+The archive holds the record without a path of this machine, the schedule's files, metrics.jsonl, the final weights
+and a README. Unpacked, it verifies, and it replays from its run.yaml alone. The same run gives the same bytes.")]
+pub struct Pack {
+    /// The folder of a run that has ended
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The archive (default: NAME-NUMBER.tar.gz here); an existing file is never overwritten
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Put the data files into it
+    #[arg(long)]
+    pub with_data: bool,
+    /// Where a path or a named data set of the schedule lies; may be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = assignment)]
+    pub data: Vec<(String, String)>,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

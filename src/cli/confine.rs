@@ -7,6 +7,7 @@ use super::Context;
 use super::arguments::Overrides;
 use crate::base::World;
 use crate::base::world::{Confinement, Entry};
+use crate::record::locate::Located;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -24,9 +25,7 @@ pub(super) fn to_schedules(
         reads.extend([folder_of(file), file.clone()]);
     }
     let mut named: Vec<PathBuf> = overrides.data.iter().map(|(_, path)| PathBuf::from(path)).collect();
-    if let Some(root) = world.variable("GROWRUN_DATA") {
-        named.extend(crate::data::SOURCES.iter().map(|source| Path::new(&root).join(source.doc().word)));
-    }
+    named.extend(published(world));
     for path in named {
         reads.extend(links_in(world, &path));
         reads.push(path);
@@ -51,11 +50,41 @@ pub(super) fn to_run(
     for file in files {
         reads.extend([folder_of(file), file.clone()]);
     }
-    for path in named.values() {
-        reads.extend(links_in(world, path));
-        reads.push(path.clone());
+    for path in named.values().cloned().chain(published(world)) {
+        reads.extend(links_in(world, &path));
+        reads.push(path);
     }
     world.confine(&reads, &[existing(world, out)])
+}
+
+/// For a command that only looks at runs, or repeats one: reads them, the places of their data, and what the user named;
+/// writes beneath `out`, or nowhere.
+pub(super) fn to_records(
+    context: &Context,
+    records: &[&Located],
+    data: &[(String, String)],
+    out: Option<&Path>,
+) -> Confinement {
+    let world = context.world;
+    let mut reads = Vec::new();
+    let mut named: Vec<PathBuf> = data.iter().map(|(_, path)| PathBuf::from(path)).collect();
+    for Located { folder, places, .. } in records {
+        reads.extend([folder, &places.home].map(|folder| here(folder)));
+        named.extend(places.named.values().cloned());
+    }
+    named.extend(published(world));
+    for path in named {
+        reads.extend(links_in(world, &path));
+        reads.push(path);
+    }
+    world.confine(&reads, &out.map(|out| existing(world, out)).into_iter().collect::<Vec<_>>())
+}
+
+/// Where published data may lie that needs no path.
+fn published(world: &dyn World) -> Vec<PathBuf> {
+    let root = world.variable("GROWRUN_DATA");
+    let of = |root: String| crate::data::SOURCES.iter().map(move |source| Path::new(&root).join(source.doc().word));
+    root.into_iter().flat_map(of).collect()
 }
 
 /// Narrows what this thread may write to the run directory, once there is one. The threads that compute keep the
@@ -72,10 +101,12 @@ pub(super) fn to_prediction(context: &Context, run: &Path, data: &Path, out: Opt
 }
 
 fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
-        _ => ".".into(),
-    }
+    here(file.parent().unwrap_or(Path::new("")))
+}
+
+/// The folder that an empty path means.
+fn here(folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() { ".".into() } else { folder.into() }
 }
 
 /// The folder itself, or the nearest above it that is there: what is missing has to be made.

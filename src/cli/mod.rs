@@ -6,21 +6,27 @@
 pub mod arguments;
 mod check;
 mod confine;
+mod diff;
 pub mod explain;
 pub mod machine;
 mod new;
 pub mod numbers;
 pub mod outcome;
+mod pack;
 pub mod plan;
 mod predict;
 mod progress;
+mod recorded;
 pub mod render;
+mod replay;
 mod resume;
 mod run;
+mod runs;
 mod session;
 pub mod terminal;
 mod training;
 mod usage;
+mod verify;
 
 use crate::base::{Diagnostic, Error, Sources, World, world::Real};
 use arguments::{Command, WELCOME};
@@ -71,6 +77,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Check(check)) => check::run(&context, &check),
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
         Some(Command::Predict(predict)) => predict::run(&context, &predict),
+        Some(Command::Runs(runs)) => runs::run(&context, &runs),
+        Some(Command::Diff(diff)) => diff::run(&context, &diff),
+        Some(Command::Replay(replay)) => replay::run(&context, &replay, command),
+        Some(Command::Verify(verify)) => verify::run(&context, &verify),
+        Some(Command::Pack(pack)) => pack::run(&context, &pack),
     }
 }
 

@@ -81,6 +81,20 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// `2025-11-03 14:02` of seconds since 1970, in UTC.
+pub fn date(epoch_seconds: u64) -> String {
+    let (days, seconds) = (epoch_seconds / 86_400, epoch_seconds % 86_400);
+    // Years of 365.2425 days that begin in March, so that a leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = 400 * era + year + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}", seconds / 3600, seconds % 3600 / 60)
+}
+
 /// `1 step`, `2 steps`
 pub fn plural(n: u64, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
@@ -130,6 +144,23 @@ mod tests {
         assert_eq!(metric("val_accuracy", 0.98333), "98.3 %");
         assert_eq!(signed_percent(0.004), "+0.4 %");
         assert_eq!(signed_percent(-0.0001), "0");
+    }
+
+    #[test]
+    fn a_date_is_that_of_the_calendar() {
+        // As `date -u -d @N` prints them.
+        let cases = [
+            (0, "1970-01-01 00:00"),
+            (951_782_399, "2000-02-28 23:59"),
+            (951_782_400, "2000-02-29 00:00"),
+            (951_868_800, "2000-03-01 00:00"),
+            (1_762_178_520, "2025-11-03 14:02"),
+            (4_107_542_399, "2100-02-28 23:59"),
+            (4_107_542_400, "2100-03-01 00:00"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(date(seconds), text);
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn totals(finish: &Finish) -> String {
 }
 
 /// `blake3:4f1c09d2a7b3…`
-fn short_digest(digest: &str) -> String {
+pub fn short_digest(digest: &str) -> String {
     match digest.char_indices().nth("blake3:".len() + 12) {
         Some((at, _)) => format!("{}…", &digest[..at]),
         None => digest.into(),

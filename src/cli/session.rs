@@ -8,6 +8,7 @@ use crate::base::{Diagnostic, Error, Severity, Sources, World};
 use crate::check::{self, Checked, Limits, Program, Request, Standing};
 use crate::data::Place;
 use crate::record::Origin;
+use crate::record::locate::{self, Places};
 use crate::record::schema::Record;
 use crate::syntax;
 use std::collections::BTreeMap;
@@ -105,7 +106,18 @@ pub fn reopen(
     changes: Changes,
     limits: Limits,
 ) -> Result<Session, Error> {
-    let (folder, named) = places(context.world, record, data);
+    let places = places(context.world, record, data);
+    reopen_at(context, record, places, changes, limits)
+}
+
+/// The same with its paths leading where the caller says.
+pub fn reopen_at(
+    context: &Context,
+    record: &Record,
+    (folder, named): (PathBuf, BTreeMap<String, PathBuf>),
+    changes: Changes,
+    limits: Limits,
+) -> Result<Session, Error> {
     let text = |name: &str| record.schedule.iter().find(|file| file.name == name).map(|file| file.text.as_str());
     let files = record.schedule.iter().filter(|file| !file.name.starts_with('<'));
     let files = files.map(|file| (folder.join(&file.name), file.text.clone().into_bytes())).collect();
@@ -133,20 +145,12 @@ pub fn reopen(
 }
 
 /// The schedule's folder and the named data of a record, with what `data` says of them. What a stranger's record says
-/// of folders is not believed: they are used only where the very schedule of the record lies.
+/// of folders is not believed where neither its schedule nor its data lies.
 pub fn places(world: &dyn World, record: &Record, data: &[(String, String)]) -> (PathBuf, BTreeMap<String, PathBuf>) {
     let host = record.resumed.last().map_or(&record.host, |last| &last.host);
-    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
-    let mut folder = PathBuf::new();
-    if let (Some(there), Some(first)) = (&host.folder, record.schedule.first())
-        && let Ok(content) = world.read_beneath(Path::new(there), Path::new(&first.name), syntax::LIMIT_BYTES as u64)
-        && content == first.text.as_bytes()
-    {
-        folder = there.into();
-        named.extend(host.data.iter().map(|named| (named.name.clone(), PathBuf::from(&named.value))));
-    }
+    let Places { home, mut named } = locate::believed(world, record, host);
     named.extend(data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
-    (folder, named)
+    (home, named)
 }
 
 /// A schedule's base.

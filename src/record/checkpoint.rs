@@ -19,14 +19,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Largest `meta.yaml` that is read, in bytes: it grows with the growth events, some 600 each.
-const META_BYTES_MAX: u64 = 4 << 20;
+pub(super) const META_BYTES_MAX: u64 = 4 << 20;
 
 /// Bytes that one evaluation takes: step and value of some twenty metrics.
 const EVALUATION_BYTES: u64 = 320;
 
-const META: &str = "meta.yaml";
-const WEIGHTS: &str = "weights.safetensors";
-const STATE: &str = "state.safetensors";
+pub(super) const META: &str = "meta.yaml";
+pub(super) const WEIGHTS: &str = "weights.safetensors";
+pub(super) const STATE: &str = "state.safetensors";
 
 /// What the recorder knows and the run does not.
 pub struct Label {
@@ -50,7 +50,7 @@ pub fn write(checkpoint: &Checkpoint, label: Label) -> (Vec<(&'static str, Vec<u
         state.insert("run/probe".into(), Array::f32(&[probe.len()], probe));
     }
     let (weights_file, state_file) = (weights::values(checkpoint.parameters, &note), weights::write(&state, &note));
-    let weights = crate::nn::parameter::digest(checkpoint.parameters).expect("a run saves finite weights only");
+    let entry = entry(&label.name, label.number, step, checkpoint.parameters).expect("a run saves finite weights only");
     let meta = Meta {
         record: schema::SCHEMA,
         numerics: schema::NUMERICS,
@@ -61,26 +61,36 @@ pub fn write(checkpoint: &Checkpoint, label: Label) -> (Vec<(&'static str, Vec<u
         parent: label.parent,
         weights_file: digest::bytes(&weights_file),
         state_file: digest::bytes(&state_file),
-        weights,
-        optimizer: weights::optimizer_digest(checkpoint.parameters),
+        weights: entry.weights.clone(),
+        optimizer: entry.optimizer.clone(),
         metrics_bytes: label.metrics_bytes,
         model: model::write(checkpoint.architecture),
         progress: checkpoint.progress.clone(),
         events: checkpoint.growths.iter().map(event).collect(),
     };
     let (text, digest) = yaml::seal(&yaml::write(&meta));
-    let entry = schema::Checkpoint {
-        name: meta.name,
-        number: meta.number,
-        step,
-        digest,
-        parent: meta.parent,
-        weights: meta.weights,
-        optimizer: meta.optimizer,
-        tensors: weights::tensor_digests(checkpoint.parameters),
-        kept: true,
-    };
+    let entry = schema::Checkpoint { digest, parent: meta.parent, ..entry };
     (vec![(META, text.into_bytes()), (STATE, state_file), (WEIGHTS, weights_file)], entry)
+}
+
+/// What the record says of these parameters, without the digests of files; `None` when one is not finite.
+pub fn entry(name: &str, number: u64, step: u64, parameters: &[Parameter<f32>]) -> Option<schema::Checkpoint> {
+    let weights = crate::nn::parameter::digest(parameters)?;
+    let mut moments = parameters.iter().flat_map(|parameter| &parameter.slots).flat_map(|slot| &slot.value);
+    if moments.any(|moment| moment.is_nan()) {
+        return None;
+    }
+    Some(schema::Checkpoint {
+        name: name.into(),
+        number,
+        step,
+        digest: String::new(),
+        parent: None,
+        weights,
+        optimizer: weights::optimizer_digest(parameters),
+        tensors: weights::tensor_digests(parameters),
+        kept: true,
+    })
 }
 
 /// A checkpoint whose digests hold.
@@ -125,11 +135,7 @@ pub fn read(world: &dyn World, folder: &Path) -> Result<Read, Refusal> {
             false => Err(changed(&path)),
         }
     };
-    // A longer file than the network and its evaluations can take is not read, however little it takes on the disk.
-    let numbers = meta.model.numbers();
-    let weights_max = numbers.saturating_mul(4).saturating_add(8 + weights::HEADER_BYTES_MAX);
-    let evaluations = meta.step.saturating_add(2).saturating_mul(EVALUATION_BYTES);
-    let state_max = weights_max.saturating_mul(4).saturating_add(evaluations);
+    let (weights_max, state_max) = bytes_max(&meta);
     let weights = file(WEIGHTS, &meta.weights_file, weights_max)?;
     let state = file(STATE, &meta.state_file, state_max)?;
     let entry = schema::Checkpoint {
@@ -146,7 +152,20 @@ pub fn read(world: &dyn World, folder: &Path) -> Result<Read, Refusal> {
     Ok(Read { meta, entry, weights, state })
 }
 
+/// Bytes of weights and state. A longer file than the network and its evaluations can take is not read, however little
+/// it takes on the disk.
+pub(super) fn bytes_max(meta: &Meta) -> (u64, u64) {
+    let weights = meta.model.numbers().saturating_mul(4).saturating_add(8 + weights::HEADER_BYTES_MAX);
+    let evaluations = meta.step.saturating_add(2).saturating_mul(EVALUATION_BYTES);
+    (weights, weights.saturating_mul(4).saturating_add(evaluations))
+}
+
 impl Read {
+    /// Of files that were read and whose digests hold.
+    pub(super) fn of(meta: Meta, entry: schema::Checkpoint, weights: Vec<u8>, state: Vec<u8>) -> Read {
+        Read { meta, entry, weights, state }
+    }
+
     /// What a run goes on from. `data` is that of the record.
     pub fn saved(&self, folder: &Path, data: &schema::Data) -> Result<Saved, Refusal> {
         self.restore(data).map_err(|what| broken(folder, what))
@@ -240,6 +259,13 @@ pub fn first_difference(recorded: &schema::Checkpoint, again: &schema::Checkpoin
         return Some(tensor.cloned().unwrap_or_else(|| "the weights".into()));
     }
     (recorded.optimizer != again.optimizer).then(|| "the optimiser's state".into())
+}
+
+/// A [`first_difference`] for people: the tensor, where it is one, and in which checkpoint what differs.
+pub fn told(difference: String, recorded: &schema::Checkpoint, again: &schema::Checkpoint) -> (Option<String>, String) {
+    let is_tensor = [recorded, again].iter().any(|entry| entry.tensors.contains_key(&difference));
+    let checkpoint = format!("checkpoint {}", recorded.name);
+    if is_tensor { (Some(difference), checkpoint) } else { (None, format!("{difference} in {checkpoint}")) }
 }
 
 /// A growth event in the record.

@@ -25,23 +25,40 @@ pub struct Loaded {
 
 /// The record of a run directory.
 pub fn record(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
-    let path = run.join(RECORD);
-    let content = world.read_beneath(run, Path::new(RECORD), yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
-    let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
-    let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
+    record_file(world, &run.join(RECORD))
+}
+
+/// The record in this file.
+pub fn record_file(world: &dyn World, path: &Path) -> Result<Record, Refusal> {
+    let record = parsed(path, &text(world, path)?)?;
     if record.record != schema::SCHEMA {
-        return Err(broken(&path, format!("it has version {}, this is {}", record.record, schema::SCHEMA)));
+        return Err(broken(path, format!("it has version {}, this is {}", record.record, schema::SCHEMA)));
     }
     Ok(record)
 }
 
+fn text(world: &dyn World, path: &Path) -> Result<String, Refusal> {
+    // A stranger's run may hold a link in the place of its record.
+    let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    let content = world.read_beneath(folder, Path::new(name), yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
+    String::from_utf8(content).map_err(|_| broken(path, "it is not UTF-8"))
+}
+
+fn parsed(path: &Path, text: &str) -> Result<Record, Refusal> {
+    yaml::read(text).map_err(|error| broken(path, error))
+}
+
 /// The record, which must be as growrun has written it, to the last byte.
 pub fn intact(world: &dyn World, run: &Path) -> Result<Record, Refusal> {
-    let path = run.join(RECORD);
-    let content = world.read_beneath(run, Path::new(RECORD), yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
-    let text = String::from_utf8(content).map_err(|_| broken(&path, "it is not UTF-8"))?;
-    let record: Record = yaml::read(&text).map_err(|error| broken(&path, error))?;
-    yaml::sealed(&text).ok_or_else(|| changed(&path))?;
+    intact_file(world, &run.join(RECORD))
+}
+
+/// The same for the record in this file.
+pub fn intact_file(world: &dyn World, path: &Path) -> Result<Record, Refusal> {
+    let text = text(world, path)?;
+    // What was changed may not even parse; that it was changed says more.
+    yaml::sealed(&text).ok_or_else(|| changed(path))?;
+    let record = parsed(path, &text)?;
     let versions = (record.record, record.growrun.numerics, record.growrun.streams.as_str());
     if versions != (schema::SCHEMA, schema::NUMERICS, schema::STREAMS) {
         return Err(Refusal::error(

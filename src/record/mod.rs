@@ -2,12 +2,18 @@
 
 pub mod checkpoint;
 mod describe;
+pub mod diff;
 mod fit;
+pub mod lines;
 pub mod load;
+pub mod locate;
 mod model;
 mod recorder;
+pub mod replay;
 pub mod resume;
 pub mod schema;
+pub mod share;
+pub mod verify;
 pub mod weights;
 pub mod yaml;
 

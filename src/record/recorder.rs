@@ -2,12 +2,12 @@
 
 use super::checkpoint::{self, Label};
 use super::schema::{self, Record};
-use super::{describe, fit, model, weights, yaml};
+use super::{describe, fit, lines, model, weights, yaml};
 use crate::base::world::{Appender, Error, Lock, Result, World};
 use crate::base::{Refusal, digest};
 use crate::check::Program;
 use crate::data::{Dataset, Scaling};
-use crate::run::{Checkpoint, Evaluated, Event, Finish, Growth, Reason, RolledBack, Started, Status};
+use crate::run::{Checkpoint, Event, Finish, Growth, Reason, RolledBack, Started, Status};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -166,15 +166,8 @@ impl<'w> Recorder<'w> {
     pub fn consume(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started(started) => self.started(started),
-            Event::Evaluated(evaluated) => self.evaluated(evaluated),
-            Event::Logged(stepped) => {
-                let mut line = serde_json::Map::new();
-                line.insert("step".into(), stepped.step.into());
-                line.insert("epoch".into(), number(stepped.epoch));
-                line.insert("lr".into(), number(stepped.lr));
-                line.insert("batch_loss".into(), number(stepped.loss));
-                self.append(line)
-            }
+            Event::Evaluated(evaluated) => self.append(lines::evaluated(evaluated)),
+            Event::Logged(stepped) => self.append(lines::logged(stepped)),
             Event::Grown(growth) => {
                 self.grown(growth);
                 Ok(())
@@ -229,23 +222,6 @@ impl<'w> Recorder<'w> {
         Ok(())
     }
 
-    fn evaluated(&mut self, evaluated: &Evaluated) -> Result<()> {
-        let mut line = serde_json::Map::new();
-        line.insert("step".into(), evaluated.step.into());
-        line.insert("epoch".into(), number(evaluated.epoch));
-        line.insert("lr".into(), number(evaluated.lr));
-        for (name, value) in evaluated.metrics {
-            line.insert(name.clone(), number(*value));
-        }
-        if let Some(confusion) = evaluated.confusion {
-            line.insert("confusion".into(), serde_json::Value::from(confusion.to_vec()));
-        }
-        line.insert("parameters".into(), evaluated.parameters.into());
-        line.insert("flops".into(), evaluated.flops.into());
-        line.insert("seconds".into(), number(evaluated.seconds));
-        self.append(line)
-    }
-
     /// The checkpoint behind the growth writes the record.
     fn grown(&mut self, growth: &Growth) {
         if self.record.events.len() < EVENTS_MAX {
@@ -264,7 +240,7 @@ impl<'w> Recorder<'w> {
     }
 
     /// One line of metrics.jsonl.
-    fn append(&mut self, line: serde_json::Map<String, serde_json::Value>) -> Result<()> {
+    fn append(&mut self, line: lines::Line) -> Result<()> {
         let mut text = serde_json::Value::Object(line).to_string();
         text.push('\n');
         match &mut self.metrics {
@@ -380,8 +356,14 @@ impl<'w> Recorder<'w> {
     }
 }
 
+/// The digest of a schedule's files in their order.
+pub(super) fn schedule_digest(schedule: &[schema::File]) -> String {
+    let digests: String = schedule.iter().map(|file| digest::bytes(file.text.as_bytes())).collect();
+    digest::bytes(digests.as_bytes())
+}
+
 /// The folder of a checkpoint.
-fn name(saved: &Checkpoint) -> String {
+pub(super) fn name(saved: &Checkpoint) -> String {
     let step = saved.progress.step;
     match saved.reason {
         Reason::Start => "start".into(),
@@ -430,20 +412,12 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-fn number(value: f64) -> serde_json::Value {
-    serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, serde_json::Value::Number)
-}
-
 fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
-    let mut hasher = String::new();
     let schedule: Vec<schema::File> = program
         .sources
         .0
         .iter()
-        .map(|source| {
-            hasher.push_str(&digest::bytes(source.text.as_bytes()));
-            schema::File { name: describe::source_name(&source.name, program), text: source.text.clone() }
-        })
+        .map(|source| schema::File { name: describe::source_name(&source.name, program), text: source.text.clone() })
         .collect();
     let header = &dataset.header;
     Record {
@@ -460,8 +434,8 @@ fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
         seed: program.seed,
         command: origin.command.clone(),
         parent: None,
+        schedule_digest: schedule_digest(&schedule),
         schedule,
-        schedule_digest: digest::bytes(hasher.as_bytes()),
         base: describe::base(program),
         data: schema::Data {
             source: program.data.source.word.into(),
@@ -499,14 +473,14 @@ fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
 }
 
 pub(super) const RECORD: &str = "run.yaml";
-const LOCK: &str = "lock";
-const METRICS: &str = "metrics.jsonl";
+pub(super) const LOCK: &str = "lock";
+pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
-const FINAL: &str = "final.safetensors";
-const SCALING: &str = "scaling.safetensors";
+pub(super) const FINAL: &str = "final.safetensors";
+pub(super) const SCALING: &str = "scaling.safetensors";
 /// What the names of checkpoints begin with that come and go.
 const RULE: &str = "step-";
-const AUTO: &str = "auto-";
+pub(super) const AUTO: &str = "auto-";
 
 /// `RUNS/NAME/0001` or the next number that nobody has taken.
 fn new_folder(world: &dyn World, parent: &Path) -> Result<PathBuf> {

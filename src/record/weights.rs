@@ -41,6 +41,14 @@ impl<'a> Array<'a> {
         &self.shape
     }
 
+    /// The values, if they are f32 and no NaN is among them: only such have a digest.
+    pub fn numbers(&self) -> Option<&[f32]> {
+        match &self.values {
+            Values::F32(values) if !values.iter().any(|value| value.is_nan()) => Some(values),
+            _ => None,
+        }
+    }
+
     /// Shape and values. `name` is for the error.
     pub fn into_f32(self, name: &str) -> Result<(Vec<usize>, Vec<f32>), String> {
         match self.values {
@@ -224,12 +232,37 @@ fn numbers<T, const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T
 
 /// The first 16 digits of each parameter's digest: enough to name the one that differs.
 pub fn tensor_digests(parameters: &[Parameter<f32>]) -> BTreeMap<String, String> {
-    let one = |parameter: &Parameter<f32>| {
-        let mut digest = Tensors::default();
-        digest.add(&parameter.name, parameter.value.shape(), &row_major(&parameter.value));
-        (parameter.name.clone(), digest.finish()["blake3:".len()..][..16].to_string())
-    };
+    let one = |p: &Parameter<f32>| (p.name.clone(), tensor_digest(&p.name, p.value.shape(), &row_major(&p.value)));
     parameters.iter().map(one).collect()
+}
+
+/// Panics on NaN, which has no digest.
+fn tensor_digest(name: &str, shape: &[usize], values: &[f32]) -> String {
+    let mut digest = Tensors::default();
+    digest.add(name, shape, values);
+    digest.finish()["blake3:".len()..][..16].to_string()
+}
+
+/// The first tensor of a file whose digest is not among `recorded`, or that is in one of the two only.
+pub fn first_difference(recorded: &BTreeMap<String, String>, file: &BTreeMap<String, Array>) -> Option<String> {
+    let same = |(name, array): &(&String, &Array)| {
+        let digest = array.numbers().map(|numbers| tensor_digest(name, array.shape(), numbers));
+        digest.is_some() && digest.as_ref() == recorded.get(*name)
+    };
+    let differs = file.iter().find(|tensor| !same(tensor)).map(|(name, _)| name);
+    differs.or_else(|| recorded.keys().find(|name| !file.contains_key(*name))).cloned()
+}
+
+/// Digest of some tensors of a file in this order, as of the parameters that they are; `None` when one of them is not
+/// there or not finite.
+pub fn digest<'n>(names: impl Iterator<Item = &'n str>, file: &BTreeMap<String, Array>) -> Option<String> {
+    let mut digest = Tensors::default();
+    for name in names {
+        let array = file.get(name)?;
+        let numbers = array.numbers().filter(|numbers| numbers.iter().all(|number| number.is_finite()))?;
+        digest.add(name, array.shape(), numbers);
+    }
+    Some(digest.finish())
 }
 
 /// Digest of all slots and ages.

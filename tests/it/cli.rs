@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// What one call of the program left behind.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-fn growrun(folder: &Path, arguments: &[&str]) -> Ran {
+pub fn growrun(folder: &Path, arguments: &[&str]) -> Ran {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_growrun"))
         .args(arguments)
         .current_dir(folder)
@@ -29,7 +29,7 @@ fn anywhere(arguments: &[&str]) -> Ran {
 }
 
 /// A folder with some files.
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, content) in files {
         std::fs::write(folder.path().join(name), content).expect("a file to write");
@@ -52,7 +52,7 @@ fn help_names_every_command_and_what_comes_later() {
     for word in ["run", "check", "plan", "explain", "predict", "new", "Coming later: compare", "Exit codes"] {
         assert!(ran.stdout.contains(word), "`{word}` in\n{}", ran.stdout);
     }
-    for command in ["run", "check", "plan", "explain", "predict", "new"] {
+    for command in ["run", "check", "plan", "explain", "predict", "new", "runs", "verify", "diff", "pack", "replay"] {
         let ran = anywhere(&[command, "--help"]);
         assert_eq!(ran.code, 0);
         assert!(ran.stdout.contains("Example"), "an example in\n{}", ran.stdout);
@@ -110,7 +110,7 @@ fn an_unknown_flag_is_met_with_the_one_that_was_meant() {
 
 #[test]
 fn a_command_that_comes_later_says_so() {
-    for word in ["compare", "export", "lsp"] {
+    for word in ["compare", "export", "report", "lsp"] {
         let ran = anywhere(&[word, "--anything", "first.grow"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
         assert!(ran.stderr.contains("G0910"), "{}", ran.stderr);
@@ -388,7 +388,7 @@ at end evaluate test
 }
 
 /// Two classes, told apart by the sign of `a`, with every column a number.
-fn table(rows: usize) -> String {
+pub fn table(rows: usize) -> String {
     let mut text = String::from("a,b,label\n");
     for row in 0..rows {
         let (sign, class) = if row % 2 == 0 { ("", "left") } else { ("-", "right") };

@@ -12,6 +12,7 @@ mod growth;
 mod hostile;
 mod house;
 mod mistakes;
+mod records;
 mod resume;
 mod run;
 mod syntax;

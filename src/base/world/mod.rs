@@ -10,11 +10,13 @@ mod error;
 mod overlay;
 mod real;
 pub mod sandbox;
+mod watched;
 
 pub use error::{Error, Result};
 pub use overlay::Overlay;
 pub use real::Real;
 pub use sandbox::Confinement;
+pub use watched::{Seen, Watched};
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,143 @@
+//! The world with an eye on what is read from it: which files, and their digests.
+
+use super::{Appender, Confinement, Entry, Host, Lock, Result, World};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// A file that was read whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    pub path: PathBuf,
+    /// What `sha256sum` prints.
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+/// A world as it is below, that remembers what was read whole.
+pub struct Watched<'w> {
+    below: &'w dyn World,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl<'w> Watched<'w> {
+    pub fn new(below: &'w dyn World) -> Watched<'w> {
+        Watched { below, seen: Mutex::default() }
+    }
+
+    /// What is shorter than was asked for is the whole file.
+    fn remember_whole(&self, path: &Path, content: &[u8], asked: u64) {
+        if (content.len() as u64) < asked {
+            self.remember(path, content);
+        }
+    }
+
+    fn remember(&self, path: &Path, content: &[u8]) {
+        let mut seen = self.seen.lock().expect("nobody panics while holding it");
+        if !seen.iter().any(|seen| seen.path == path) {
+            let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+            seen.push(Seen { path: path.into(), sha256, bytes: content.len() as u64 });
+        }
+    }
+
+    /// Each file once, in the order in which they were first read.
+    pub fn into_seen(self) -> Vec<Seen> {
+        self.seen.into_inner().expect("nobody panics while holding it")
+    }
+}
+
+impl World for Watched<'_> {
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>> {
+        let content = self.below.read(path, limit)?;
+        self.remember(path, &content);
+        Ok(content)
+    }
+
+    fn read_start(&self, path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        let content = self.below.read_start(path, bytes)?;
+        self.remember_whole(path, &content, bytes);
+        Ok(content)
+    }
+
+    fn entry_beneath(&self, folder: &Path, path: &Path) -> Result<Option<Entry>> {
+        self.below.entry_beneath(folder, path)
+    }
+
+    fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>> {
+        let content = self.below.read_start_beneath(folder, path, bytes)?;
+        self.remember_whole(&folder.join(path), &content, bytes);
+        Ok(content)
+    }
+
+    fn confine(&self, reads: &[PathBuf], writes: &[PathBuf]) -> Confinement {
+        self.below.confine(reads, writes)
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf> {
+        self.below.canonical(path)
+    }
+
+    fn entry(&self, path: &Path) -> Result<Option<Entry>> {
+        self.below.entry(path)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<String>> {
+        self.below.list(path)
+    }
+
+    fn create(&self, path: &Path) -> Result<Box<dyn Appender>> {
+        self.below.create(path)
+    }
+
+    fn appender(&self, path: &Path) -> Result<Box<dyn Appender>> {
+        self.below.appender(path)
+    }
+
+    fn make_folder(&self, path: &Path) -> Result<bool> {
+        self.below.make_folder(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.below.rename(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> Result<bool> {
+        self.below.exchange(one, other)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.below.remove_file(path)
+    }
+
+    fn remove_empty_folder(&self, path: &Path) -> Result<()> {
+        self.below.remove_empty_folder(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<()> {
+        self.below.sync_folder(path)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>> {
+        self.below.lock(path)
+    }
+
+    fn disk_free(&self, path: &Path) -> Option<u64> {
+        self.below.disk_free(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.below.variable(name)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.below.seconds()
+    }
+
+    fn epoch_seconds(&self) -> u64 {
+        self.below.epoch_seconds()
+    }
+
+    fn host(&self) -> Host {
+        self.below.host()
+    }
+}

@@ -59,7 +59,12 @@ pub fn train(context: &Context, job: Job, mut recorder: Recorder, next: impl Fn(
     progress.end();
     let finish = match finished {
         Ok(finish) => finish,
-        Err(Failure::World(error)) => return context.world_failed(&error, json),
+        Err(Failure::World(error)) => {
+            let code = context.world_failed(&error, json);
+            let folder = recorder.folder().display();
+            note(&format!("  next    growrun resume {folder}   once that is mended: it goes on from what was saved\n"));
+            return code;
+        }
         Err(Failure::Refused(refusal)) => return refused(context, &refusal, json),
     };
     let folder = recorder.folder().display().to_string();

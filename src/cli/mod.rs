@@ -23,6 +23,7 @@ mod resume;
 mod run;
 mod runs;
 mod session;
+mod stop;
 pub mod terminal;
 mod training;
 mod usage;

@@ -2,10 +2,11 @@
 
 use super::arguments::Pack;
 use super::recorded::{self, Again};
+use super::stop::Stop;
 use super::terminal::{say, say_json};
-use super::{Context, confine, exit, numbers, training};
+use super::{Context, confine, exit, numbers};
 use crate::base::text::harmless;
-use crate::base::{Diagnostic, Error, Refusal, Sources, World, digest};
+use crate::base::{Refusal, World, digest};
 use crate::record::locate::{self, Located};
 use crate::record::verify::{self, Found};
 use crate::record::{share, slug, yaml};
@@ -18,25 +19,6 @@ const FILE_MAX: u64 = 8 << 30;
 /// Of a run directory, as far as they are there.
 const FILES: [&str; 3] = ["metrics.jsonl", "final.safetensors", "scaling.safetensors"];
 
-/// Why there is no archive.
-enum Failure {
-    World(Error),
-    Refused(Refusal),
-    Found(Vec<Diagnostic>, Sources),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::World(error)
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Failure {
-        Failure::Refused(refusal)
-    }
-}
-
 pub fn run(context: &Context, pack: &Pack) -> i32 {
     match archive(context, pack) {
         Ok(text) => {
@@ -47,14 +29,12 @@ pub fn run(context: &Context, pack: &Pack) -> i32 {
             }
             exit::OK
         }
-        Err(Failure::World(error)) => context.world_failed(&error, pack.json),
-        Err(Failure::Refused(refusal)) => training::refused(context, &refusal, pack.json),
-        Err(Failure::Found(found, sources)) => context.refuse(&found, &sources, pack.json),
+        Err(stop) => stop.tell(context, pack.json),
     }
 }
 
 /// Writes the archive; what is to be said of it.
-fn archive(context: &Context, pack: &Pack) -> Result<String, Failure> {
+fn archive(context: &Context, pack: &Pack) -> Result<String, Stop> {
     let world = context.world;
     let located = locate::locate(world, &pack.run)?;
     let top = name(world, &pack.run, &located);
@@ -62,7 +42,7 @@ fn archive(context: &Context, pack: &Pack) -> Result<String, Failure> {
     confine::to_records(context, &[&located], &pack.data, Some(out.parent().unwrap_or(Path::new(""))));
     whole(context, pack, &located)?;
     if world.entry(&out)?.is_some() {
-        return Err(Failure::Refused(Refusal::error(
+        return Err(Stop::Refused(Refusal::error(
             "G0801",
             format!("`{}` is already there, and nothing is overwritten", out.display()),
             "name another file with `--out`, or remove it first",
@@ -118,10 +98,10 @@ fn archive(context: &Context, pack: &Pack) -> Result<String, Failure> {
 }
 
 /// Only a run that has ended and is as it was written is handed on.
-fn whole(context: &Context, pack: &Pack, located: &Located) -> Result<(), Failure> {
+fn whole(context: &Context, pack: &Pack, located: &Located) -> Result<(), Stop> {
     let run = pack.run.display();
     if located.record.status == "running" {
-        return Err(Failure::Refused(Refusal::error(
+        return Err(Stop::Refused(Refusal::error(
             "G0804",
             format!("the run `{run}` has not ended: its record says `running`"),
             format!("wait for it, or go on with it by `growrun resume {run}`"),
@@ -134,7 +114,7 @@ fn whole(context: &Context, pack: &Pack, located: &Located) -> Result<(), Failur
     });
     match differs {
         None => Ok(()),
-        Some((what, problem)) => Err(Failure::Refused(Refusal::error(
+        Some((what, problem)) => Err(Stop::Refused(Refusal::error(
             "G0809",
             format!("the run `{run}` is not as it was written: {what}: {problem}"),
             format!("`growrun verify {run}` shows all that differs; pack it where it is whole"),
@@ -156,15 +136,15 @@ fn data(
     located: &Located,
     files: &mut BTreeMap<String, Vec<u8>>,
     named: &mut BTreeMap<String, String>,
-) -> Result<(), Failure> {
+) -> Result<(), Stop> {
     let record = &located.record;
     let seen = match recorded::again(context, located, &pack.data, Default::default())? {
         Again::Same { seen, .. } => seen,
-        Again::Missing(why) => return Err(Failure::Refused(recorded::missing_data(record, &why))),
-        Again::Differs { file, problem } => return Err(Failure::Refused(recorded::other_data(record, file, &problem))),
+        Again::Missing(why) => return Err(Stop::Refused(recorded::missing_data(record, &why))),
+        Again::Differs { file, problem } => return Err(Stop::Refused(recorded::other_data(record, file, &problem))),
         Again::Refused(session) => {
             let found = recorded::errors(&session);
-            return Err(Failure::Found(found, session.checked.sources.clone()));
+            return Err(Stop::Mistakes(found, session.checked.sources.clone()));
         }
     };
     let mut places = located.places.clone();
@@ -177,7 +157,7 @@ fn data(
     for (path, placed) in paths.iter().zip(share::place(&paths, &places, source)) {
         let Some(placed) = placed else {
             let message = format!("`{}` lies where an archive cannot hold it", path.display());
-            return Err(Failure::Refused(Refusal::error(
+            return Err(Stop::Refused(Refusal::error(
                 "G0704",
                 message,
                 "name it with `--data NAME=PATH`, or leave `--with-data` out",

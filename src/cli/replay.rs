@@ -5,6 +5,7 @@ use super::outcome::{self, short_digest};
 use super::progress::Progress;
 use super::recorded::{self, Again};
 use super::render;
+use super::stop::Stop;
 use super::terminal::{note, say, say_json};
 use super::{Context, confine, exit, numbers, training};
 use crate::base::text::harmless;
@@ -16,7 +17,7 @@ use crate::record::locate::{self, Located};
 use crate::record::replay::{self, Comparison, Counts, Difference};
 use crate::record::schema::{Host, Record};
 use crate::record::{Origin, Recorder};
-use crate::run::{self, Autosave, Event, Failure, Finish, Resumption, Status};
+use crate::run::{self, Autosave, Event, Finish, Resumption, Status};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -25,34 +26,6 @@ use std::sync::atomic::Ordering;
 const ENOUGH: i32 = i32::MAX;
 /// Largest metrics.jsonl that is read, in bytes.
 const METRICS_MAX: u64 = 1 << 30;
-
-/// Why nothing could be repeated.
-enum Stop {
-    World(Error),
-    Refused(Refusal),
-    Found(Vec<Diagnostic>, Sources),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::World(error)
-    }
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Stop {
-        Stop::Refused(refusal)
-    }
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        match failure {
-            Failure::World(error) => Stop::World(error),
-            Failure::Refused(refusal) => Stop::Refused(refusal),
-        }
-    }
-}
 
 pub fn run(context: &Context, replay: &Replay, command: Vec<String>) -> i32 {
     match repeat(context, replay, command) {
@@ -63,9 +36,7 @@ pub fn run(context: &Context, replay: &Replay, command: Vec<String>) -> i32 {
             }
             told.code()
         }
-        Err(Stop::World(error)) => context.world_failed(&error, replay.json),
-        Err(Stop::Refused(refusal)) => training::refused(context, &refusal, replay.json),
-        Err(Stop::Found(found, sources)) => context.refuse(&found, &sources, replay.json),
+        Err(stop) => stop.tell(context, replay.json),
     }
 }
 
@@ -93,7 +64,7 @@ fn repeat(context: &Context, replay: &Replay, command: Vec<String>) -> Result<To
         }
         Again::Differs { file, problem } => return Err(Stop::Refused(recorded::other_data(record, file, &problem))),
         Again::Refused(session) => {
-            return Err(Stop::Found(recorded::errors(&session), session.checked.sources.clone()));
+            return Err(Stop::Mistakes(recorded::errors(&session), session.checked.sources.clone()));
         }
     };
     let program = session.checked.program.as_ref().expect("its data was read");

@@ -5,10 +5,11 @@ use super::arguments::Resume;
 use super::outcome::{self, Place};
 use super::render::{self, from_refusal};
 use super::session::{self, Changes, Session};
+use super::stop::Stop;
 use super::terminal::{note, say, say_json};
-use super::training::{self, Job, refused};
+use super::training::{self, Job};
 use super::{Context, confine, exit};
-use crate::base::{Diagnostic, Error, Refusal, Severity, Sources, World};
+use crate::base::{Diagnostic, Refusal, Severity, Sources, World};
 use crate::check::program::Trigger;
 use crate::check::{Program, Standing};
 use crate::data::Dataset;
@@ -17,26 +18,6 @@ use crate::record::schema::{self, Record};
 use crate::record::{Origin, Recorder, load};
 use crate::run::{self, Resumption, Saved};
 use std::path::{Path, PathBuf};
-
-/// Why nothing could be gone on with.
-enum Stop {
-    World(Error),
-    Refused(Refusal),
-    /// The schedule has mistakes.
-    Mistakes(Vec<Diagnostic>, Sources),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::World(error)
-    }
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Stop {
-        Stop::Refused(refusal)
-    }
-}
 
 pub fn run(context: &Context, resume: &Resume, command: Vec<String>) -> i32 {
     let done = load::intact(context.world, &resume.run).map_err(Stop::from).and_then(|record| {
@@ -56,9 +37,7 @@ pub fn run(context: &Context, resume: &Resume, command: Vec<String>) -> i32 {
     });
     match done {
         Ok(code) => code,
-        Err(Stop::World(error)) => context.world_failed(&error, resume.json),
-        Err(Stop::Refused(refusal)) => refused(context, &refusal, resume.json),
-        Err(Stop::Mistakes(found, sources)) => context.refuse(&found, &sources, resume.json),
+        Err(stop) => stop.tell(context, resume.json),
     }
 }
 

@@ -7,6 +7,7 @@
 mod beneath;
 pub mod commit;
 mod error;
+mod over;
 mod overlay;
 mod real;
 pub mod sandbox;

@@ -141,7 +141,7 @@ impl Item {
     /// What is left of it behind a step; windows that are open and triggers that wait come at once.
     fn behind(self, now: u64, done: &BTreeSet<usize>, event: &Event) -> Option<Item> {
         let comes = match event.trigger {
-            Trigger::At { end: true, .. } => true,
+            Trigger::At { end: true, .. } => !done.contains(&self.event),
             Trigger::At { step, .. } => step > now && !done.contains(&self.event),
             Trigger::Every { .. } => self.step > now,
             Trigger::During { to, .. } => to > now,

@@ -106,7 +106,8 @@ fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -
             let closed = saved.clone().rescheduled(old, old);
             let standing = standing(&closed);
             let changes = Changes { set: &resume.set, length, standing: Some(&standing), ..Changes::default() };
-            let session = session::open_standing(context, file, &resume.data, changes, limits(context, resume))?;
+            let session =
+                session::open_standing(context, record, file, &resume.data, changes, limits(context, resume))?;
             let session = without_mistakes(context, session)?;
             let new = session.checked.program.as_ref().expect("it has no mistake");
             let saved = saved.rescheduled(old, new);
@@ -127,7 +128,7 @@ fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -
             "the run stands at step {}, and the schedule ends at step {}: nothing is left to train",
             saved.progress.step, program.train.steps
         );
-        let longer = 2 * epochs(program.train.steps, program.data.steps_per_epoch);
+        let longer = 2 * epochs(saved.progress.step, program.data.steps_per_epoch);
         let help =
             format!("train for longer, such as `--train '{longer} epochs'`: a length counts from the first step");
         return Err(Stop::Refused(Refusal::error("G0807", message, help)));
@@ -137,7 +138,12 @@ fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -
         note(&from_there(&read.entry, resume.schedule.as_ref().map(|_| program)));
     }
     let options = training::options(context, &resume.resources)?;
-    let dataset = run::load_data(program, &session.place(world, program))?;
+    let dataset = match &resume.schedule {
+        Some(_) => run::load_data(program, &session.place(world, program))?,
+        None => dataset(world, &session, program, record)?,
+    };
+    // Before there is a folder for it.
+    run::fits(&saved, program)?;
     let parent = schema::Parent {
         run: numbered(world, &resume.run),
         schedule_digest: record.schedule_digest.clone(),
@@ -171,13 +177,24 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
     };
     let why = record.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let all = epochs(record.resolved.steps, record.resolved.steps_per_epoch);
-    let text = format!(
-        "  `{folder}` has {}{why}: nothing is left to go on with.\n  `--train '{} epochs'` trains it for longer, \
-         `--schedule FILE` goes on with another schedule.\n",
-        record.status,
-        2 * all
-    );
-    note(&text);
+    let good = record.checkpoints.iter().rev().find(|known| known.kept);
+    let text = match (code, good) {
+        (exit::OK, _) => format!(
+            "  `{folder}` has {}{why}: nothing is left to go on with.\n  `--train '{} epochs'` trains it for longer, \
+             `--schedule FILE` goes on with another schedule.\n",
+            record.status,
+            2 * all
+        ),
+        (_, Some(good)) => format!(
+            "  `{folder}` has {}{why}.\n  `--schedule FILE` goes on with a schedule that was mended, from `{}` of step \
+             {}.\n",
+            record.status, good.name, good.step
+        ),
+        (_, None) => format!("  `{folder}` has {}{why}, and has no checkpoint to go on from.\n", record.status),
+    };
+    if !resume.quiet {
+        note(&text);
+    }
     if resume.json {
         say_json(&format!("{}\n", outcome::object(&finish, Some(&folder), serde_json::json!([]))));
     } else if !resume.quiet {
@@ -259,7 +276,12 @@ fn next(folder: &str, code: i32, epochs: u64) -> Vec<String> {
     if code >= 128 {
         return vec![format!("growrun resume {folder}")];
     }
-    vec![format!("growrun verify {folder}"), format!("growrun resume {folder} --train '{} epochs'", 2 * epochs)]
+    let more = match code {
+        exit::OK => format!("--train '{} epochs'", 2 * epochs),
+        // The same schedule would fail or diverge again.
+        _ => "--schedule FILE".into(),
+    };
+    vec![format!("growrun verify {folder}"), format!("growrun resume {folder} {more}")]
 }
 
 fn epochs(steps: u64, steps_per_epoch: u64) -> u64 {

@@ -5,6 +5,7 @@ use super::arguments::Overrides;
 use super::render::without_place;
 use crate::base::world::Overlay;
 use crate::base::{Diagnostic, Error, Severity, Sources, World};
+use crate::check::program::Base;
 use crate::check::{self, Checked, Limits, Program, Request, Standing};
 use crate::data::Place;
 use crate::record::Origin;
@@ -36,7 +37,13 @@ impl Session {
 
     /// For the record; the command is the caller's.
     pub fn origin(&self) -> Origin {
-        Origin { folder: self.folder.clone(), named: self.named.clone(), ..Origin::default() }
+        // Paths of a fragment's sections begin at its base.
+        let base = self.checked.program.as_ref().and_then(|program| program.base.as_ref());
+        let folder = match base {
+            Some(Base::File(path)) => path.parent().unwrap_or(Path::new("")).to_path_buf(),
+            _ => self.folder.clone(),
+        };
+        Origin { folder, named: self.named.clone(), ..Origin::default() }
     }
 
     pub fn has_errors(&self) -> bool {
@@ -72,16 +79,34 @@ pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limit
     Ok(session)
 }
 
-/// The same for a run that goes on with another schedule.
+/// The same for a run that goes on with another schedule. Where that holds events only, they stand on the sections of the
+/// run's own.
 pub fn open_standing(
     context: &Context,
+    record: &Record,
     file: &Path,
     data: &[(String, String)],
     changes: Changes,
     limits: Limits,
 ) -> Result<Session, Error> {
-    let named = data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
-    read(context.world, file, None, named, &changes, limits)
+    let (folder, named) = places(context.world, record, data);
+    let world = Overlay::new(context.world, files(record, &folder));
+    let starter = text(record, check::STARTER_NAME);
+    let first = record.schedule.first().map_or("", |file| file.name.as_str());
+    let own = folder.join(record.base.as_deref().unwrap_or(first));
+    let base = starter.map_or(Text::File(&own), Text::Starter);
+    read(&world, file, Some(base), named, &changes, limits)
+}
+
+/// A text of a record by its name.
+fn text<'r>(record: &'r Record, name: &str) -> Option<&'r str> {
+    record.schedule.iter().find(|file| file.name == name).map(|file| file.text.as_str())
+}
+
+/// The schedule's files of a record, where they lie when its paths begin at `folder`.
+fn files(record: &Record, folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = record.schedule.iter().filter(|file| !file.name.starts_with('<'));
+    files.map(|file| (folder.join(&file.name), file.text.clone().into_bytes())).collect()
 }
 
 /// What a schedule is read with.
@@ -118,10 +143,8 @@ pub fn reopen_at(
     changes: Changes,
     limits: Limits,
 ) -> Result<Session, Error> {
-    let text = |name: &str| record.schedule.iter().find(|file| file.name == name).map(|file| file.text.as_str());
-    let files = record.schedule.iter().filter(|file| !file.name.starts_with('<'));
-    let files = files.map(|file| (folder.join(&file.name), file.text.clone().into_bytes())).collect();
-    let world = Overlay::new(context.world, files);
+    let text = |name: &str| text(record, name);
+    let world = Overlay::new(context.world, files(record, &folder));
     let first = record.schedule.first().map_or("", |file| file.name.as_str());
     let base_path = record.base.as_ref().map(|name| folder.join(name));
     let base = match (&base_path, text(check::STARTER_NAME)) {

@@ -35,6 +35,7 @@ pub struct Label {
     pub schedule_digest: String,
     pub parent: Option<String>,
     pub metrics_bytes: u64,
+    pub metrics: String,
 }
 
 /// The files of a checkpoint, and what the record says of it.
@@ -64,6 +65,7 @@ pub fn write(checkpoint: &Checkpoint, label: Label) -> (Vec<(&'static str, Vec<u
         weights: entry.weights.clone(),
         optimizer: entry.optimizer.clone(),
         metrics_bytes: label.metrics_bytes,
+        metrics: label.metrics,
         model: model::write(checkpoint.architecture),
         progress: checkpoint.progress.clone(),
         events: checkpoint.growths.iter().map(event).collect(),

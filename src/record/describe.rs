@@ -25,7 +25,7 @@ fn joined(values: &[Value]) -> String {
 pub fn base(program: &Program) -> Option<String> {
     program.base.as_ref().map(|base| match base {
         Base::Starter => "starter".into(),
-        Base::File(path) => source_name(&path.display().to_string(), program),
+        Base::File(_) => source_name(base_at(program).unwrap_or(0), program),
     })
 }
 
@@ -36,14 +36,31 @@ pub fn task(task: Task) -> &'static str {
     }
 }
 
-/// A schedule's file as the record calls it: beneath the folder of the first one where it lies there, else by its own
-/// name. Nobody learns from a record where its maker keeps his files.
-pub fn source_name(name: &str, program: &Program) -> String {
-    let first = program.sources.0.first().map_or("", |source| source.name.as_str());
+/// What stands before the names of a fragment's own files.
+const FRAGMENT: &str = "_fragment";
+
+/// The place among the sources of the base that a fragment runs on.
+fn base_at(program: &Program) -> Option<usize> {
+    let Some(Base::File(path)) = &program.base else { return None };
+    let name = path.display().to_string();
+    program.sources.0.iter().rposition(|source| source.name == name)
+}
+
+/// A schedule's file as the record calls it: beneath the folder of the first one, where it lies there. Of a fragment with
+/// a base that is the base's folder, where the paths of its sections begin, and the fragment's files lie in a folder of
+/// their own. Nobody learns from a record where its maker keeps his files.
+pub fn source_name(number: usize, program: &Program) -> String {
+    let name = |number: usize| program.sources.0.get(number).map_or("", |source| source.name.as_str());
+    let base = base_at(program);
+    let top = base.filter(|base| *base <= number).unwrap_or(0);
     let clean = |path: &str| crate::syntax::clean(Path::new(path)).unwrap_or_else(|| path.into());
-    let (first, path) = (clean(first), clean(name));
+    let (first, path) = (clean(name(top)), clean(name(number)));
     let beneath = first.parent().and_then(|folder| path.strip_prefix(folder).ok());
-    beneath.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path).display().to_string()
+    let shown = beneath.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path).display().to_string();
+    match base {
+        Some(base) if number < base => format!("{FRAGMENT}/{shown}"),
+        _ => shown,
+    }
 }
 
 pub fn resolved(program: &Program) -> schema::Resolved {

@@ -91,9 +91,11 @@ pub fn believed(world: &dyn World, record: &Record, host: &Host) -> Places {
         })
     };
     let has_schedule = |folder: &Path| {
-        record.schedule.first().is_some_and(|first| {
-            let content = world.read_beneath(folder, Path::new(&first.name), syntax::LIMIT_BYTES as u64);
-            content.is_ok_and(|content| content == first.text.as_bytes())
+        // What it includes may lie anywhere; the schedule itself and the base of a fragment are nobody else's.
+        let is_main = |name: &str| record.base.as_deref() == Some(name) || record.schedule[0].name == name;
+        record.schedule.iter().filter(|file| is_main(&file.name)).any(|file| {
+            let content = world.read_beneath(folder, Path::new(&file.name), syntax::LIMIT_BYTES as u64);
+            content.is_ok_and(|content| content == file.text.as_bytes())
         })
     };
     let folder = host.folder.as_ref().map(PathBuf::from).filter(|folder| folder.is_absolute());

@@ -136,6 +136,11 @@ impl<'w> Recorder<'w> {
             command: origin.command.clone(),
             host: host(world, &origin),
         });
+        // The weights of an interrupted session are not those of the run.
+        if world.entry(&folder.join(FINAL))?.is_some() {
+            world.remove_file(&folder.join(FINAL))?;
+            world.sync_folder(folder)?;
+        }
         // What was told behind the checkpoint will be told again.
         let path = folder.join(METRICS);
         let mut told = match world.entry(&path)? {
@@ -148,6 +153,8 @@ impl<'w> Recorder<'w> {
         world.write(&path, &told)?;
         let mut digest = blake3::Hasher::new();
         digest.update(&told);
+        // Training does not need them, so it goes on; but the file is not what it was, for good.
+        record.metrics_damaged |= entry.is_some_and(|(_, meta)| meta.metrics != written(&digest));
         let metrics = Metrics { file: world.appender(&path)?, bytes: told.len() as u64, digest };
         let scaling = dataset.scaling.clone();
         Ok(Recorder { world, folder: folder.into(), record, origin, metrics: Some(metrics), scaling, _lock: lock })
@@ -252,21 +259,22 @@ impl<'w> Recorder<'w> {
     fn checkpoint(&mut self, saved: &Checkpoint) -> Result<()> {
         let name = name(saved);
         // Resuming goes on behind these lines, so they must be there after a power cut.
-        let metrics_bytes = match &mut self.metrics {
+        let (metrics_bytes, metrics) = match &mut self.metrics {
             Some(metrics) => {
                 metrics.file.sync()?;
-                metrics.bytes
+                (metrics.bytes, written(&metrics.digest))
             }
-            None => 0,
+            None => (0, written(&blake3::Hasher::new())),
         };
         let last = self.record.checkpoints.last();
         let from = self.record.parent.as_ref().map(|parent| &parent.digest);
         let label = Label {
             name: name.clone(),
-            number: last.map_or(1, |last| last.number + 1),
+            number: last.map_or(1, |last| last.number.saturating_add(1)),
             schedule_digest: self.record.schedule_digest.clone(),
             parent: last.map(|last| &last.digest).or(from).cloned(),
             metrics_bytes,
+            metrics,
         };
         let (files, entry) = checkpoint::write(saved, label);
         let folder = self.folder.join(CHECKPOINTS);
@@ -316,7 +324,7 @@ impl<'w> Recorder<'w> {
     fn finished(&mut self, finish: &Finish, mut files: BTreeMap<String, String>) -> Result<()> {
         if let Some(metrics) = &mut self.metrics {
             metrics.file.sync()?;
-            files.insert(METRICS.into(), format!("blake3:{}", metrics.digest.finalize().to_hex()));
+            files.insert(METRICS.into(), written(&metrics.digest));
         }
         files.insert(SCALING.into(), digest::bytes(&self.scaling()));
         self.record.status = finish.status.word().into();
@@ -379,6 +387,11 @@ pub(super) fn name(saved: &Checkpoint) -> String {
             let name = slug(name);
             let is_ours = ["start", "best", "interrupted", "failed", "end"].contains(&name.as_str())
                 || [RULE, AUTO, "growth-", "broken-"].iter().any(|prefix| name.starts_with(prefix));
+            // What is on its way in or out is told by these ends, and cleared away.
+            let name = match [".tmp", ".old", ".gone"].iter().any(|end| name.ends_with(end)) {
+                true => name.replace('.', "-"),
+                false => name,
+            };
             if is_ours { format!("saved-{name}") } else { name }
         }
     }
@@ -404,6 +417,10 @@ fn host(world: &dyn World, origin: &Origin) -> schema::Host {
     }
 }
 
+fn written(digest: &blake3::Hasher) -> String {
+    format!("blake3:{}", digest.finalize().to_hex())
+}
+
 fn hex(value: f64) -> String {
     format!("0x{:016x}", value.to_bits())
 }
@@ -417,7 +434,11 @@ fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
         .sources
         .0
         .iter()
-        .map(|source| schema::File { name: describe::source_name(&source.name, program), text: source.text.clone() })
+        .enumerate()
+        .map(|(number, source)| schema::File {
+            name: describe::source_name(number, program),
+            text: source.text.clone(),
+        })
         .collect();
     let header = &dataset.header;
     Record {
@@ -464,6 +485,7 @@ fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
         resolved: describe::resolved(program),
         host: schema::Host::default(),
         resumed: Vec::new(),
+        metrics_damaged: false,
         events: Vec::new(),
         events_left_out: 0,
         rollbacks: Vec::new(),

@@ -185,7 +185,13 @@ impl<'r> Comparison<'r> {
         };
         let is = checkpoint::event(growth);
         let same = |is: &schema::Event, was: &schema::Event| {
-            is.step == was.step && is.action == was.action && is.target == was.target && is.detail == was.detail
+            let (of_is, of_was) =
+                [is, was].map(|one| (&one.promise, &one.rule, one.held, &one.shape, one.parameters_after)).into();
+            is.step == was.step
+                && is.action == was.action
+                && is.target == was.target
+                && is.detail == was.detail
+                && of_is == of_was
         };
         if !same(&is, was) {
             let what = format!("{told}, where the record has {} {} at step {}", was.action, was.detail, was.step);
@@ -292,8 +298,17 @@ impl<'r> Comparison<'r> {
         }
         let metric = finish.metrics.iter().find(|is| {
             let was = result.metrics.iter().find(|was| was.name == is.name).and_then(schema::Metric::exact);
-            was.map(f64::to_bits) != Some(is.value.to_bits())
+            let best = result.metrics.iter().find(|was| was.name == is.name);
+            let best = best.and_then(|was| schema::exact(&was.best_hex).map(|best| (best.to_bits(), was.best_step)));
+            was.map(f64::to_bits) != Some(is.value.to_bits()) || best != Some((is.best.to_bits(), is.best_step))
         });
+        if (finish.parameters, finish.flops) != (result.parameters, result.flops) {
+            let what = format!(
+                "{} parameters and {} operations, and the record has {} and {}",
+                finish.parameters, finish.flops, result.parameters, result.flops
+            );
+            return self.differs(finish.step, None, what);
+        }
         if let Some(is) = metric {
             return self.differs(finish.step, None, format!("the final {} is {}", is.name, is.value));
         }

@@ -41,6 +41,9 @@ pub fn find(world: &dyn World, run: &Path, record: &Record, rolls_back: bool) ->
                 let what = "it belongs to another schedule than the record";
                 found.broken.push((path.clone(), broken(&path, what)));
             }
+            Ok((meta, _)) if meta.name != *name => {
+                found.broken.push((path.clone(), broken(&path, "it has the name of another checkpoint")));
+            }
             Ok((meta, _)) => metas.push((meta.number, is_by_schedule(name), (meta.step, meta.events.len()), path)),
             Err(refusal) => found.broken.push((path, refusal)),
         }

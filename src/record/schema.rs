@@ -41,6 +41,8 @@ pub struct Record {
     pub host: Host,
     /// Each time that the run was taken up again after an interruption.
     pub resumed: Vec<Resumed>,
+    /// Set once a run was gone on with although lines of metrics.jsonl had been changed or lost.
+    pub metrics_damaged: bool,
     /// Growth in order, the first thousand.
     pub events: Vec<Event>,
     /// Growth events beyond those; each checkpoint has all up to it.
@@ -334,8 +336,9 @@ pub struct Meta {
     /// As in the record.
     pub weights: String,
     pub optimizer: String,
-    /// Bytes of metrics.jsonl that had been written.
+    /// Bytes of metrics.jsonl that had been written, and their digest.
     pub metrics_bytes: u64,
+    pub metrics: String,
     pub model: Model,
     /// Where the run stands.
     pub progress: crate::run::Progress,

@@ -167,12 +167,30 @@ impl Directory<'_> {
 
     fn metrics(&self) -> Found {
         match self.of_result(METRICS, METRICS_BYTES_MAX) {
+            Ok(_) if self.record.metrics_damaged => {
+                let problem = "lines had been changed or lost before the run was resumed";
+                Found::Differs(Difference::new(problem))
+            }
+            Ok(content) if !self.holds_what_was_saved(&content) => Found::Differs(Difference::new(CHANGED)),
             Ok(content) => match lines::read(&content) {
                 Ok(lines) => Found::Same(format!("{} lines", lines.len())),
                 Err(line) => Found::Differs(Difference::new(format!("line {line} is none that a run writes"))),
             },
             Err(difference) => self.not_yet(difference),
         }
+    }
+
+    /// Whether the lines that the newest checkpoint knows are there as they were; of a run that has ended its result knows
+    /// all of them.
+    fn holds_what_was_saved(&self, content: &[u8]) -> bool {
+        if self.record.result.is_some() {
+            return true;
+        }
+        let kept = self.record.checkpoints.iter().rev().filter(|entry| entry.kept);
+        let mut metas = kept.filter_map(|entry| self.meta(&format!("{CHECKPOINTS}/{}", entry.name)).ok());
+        let Some((meta, _)) = metas.next() else { return true };
+        let told = usize::try_from(meta.metrics_bytes).ok().and_then(|bytes| content.get(..bytes));
+        told.is_some_and(|told| digest::bytes(told) == meta.metrics)
     }
 
     fn scaling(&self) -> Found {
@@ -190,7 +208,11 @@ impl Directory<'_> {
     fn weights(&self) -> Option<Found> {
         let result = self.record.result.as_ref();
         if !result.is_some_and(|result| result.files.contains_key(FINAL)) {
-            return None;
+            let is_there = matches!(self.world.entry_beneath(self.folder, Path::new(FINAL)), Ok(Some(_)));
+            return is_there.then(|| match self.is_open() {
+                true => Found::Said("newer than the record".into()),
+                false => Found::Differs(Difference::new("the run has no final weights")),
+            });
         }
         let result = result.expect("it has files");
         let twin = self.record.checkpoints.iter().find(|entry| Some(&entry.weights) == result.weights.as_ref());
@@ -322,7 +344,8 @@ impl Directory<'_> {
             None => differs(WEIGHTS, "it holds what is no number".into(), None),
             Some(again) => match checkpoint::first_difference(entry, &again) {
                 Some(tensor) => differs(WEIGHTS, "it is not what the record says".into(), Some(tensor)),
-                None if again.tensors != entry.tensors => {
+                // A long record has forgotten them.
+                None if !entry.tensors.is_empty() && again.tensors != entry.tensors => {
                     differs(WEIGHTS, "it is not what the record says".into(), None)
                 }
                 None => Check { what, found: Found::Same(format!("step {}", entry.step)) },
@@ -343,6 +366,14 @@ impl Directory<'_> {
     /// Whether the run goes on, or was killed: then its last checkpoint may be newer than the record.
     fn is_open(&self) -> bool {
         self.record.status == "running"
+    }
+
+    /// Whether it is a checkpoint of this run from before those that a long record still has room for.
+    fn is_forgotten(&self, folder: &str, name: &str) -> bool {
+        let first = self.record.checkpoints.first().map_or(0, |entry| entry.number);
+        self.meta(folder).is_ok_and(|(meta, _)| {
+            meta.name == name && meta.number < first && meta.schedule_digest == self.record.schedule_digest
+        })
     }
 
     /// What is there beside what the record names.
@@ -382,6 +413,8 @@ impl Directory<'_> {
                 said(what, "left by a crash; `resume` clears it away")
             } else if self.is_open() && self.meta(&what).is_ok() {
                 said(what, "newer than the record")
+            } else if self.is_forgotten(&what, &name) {
+                said(what, "whole; a long record has no room for it")
             } else {
                 Check { what, found: Found::Differs(Difference::new("the record does not know it")) }
             });

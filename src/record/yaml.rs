@@ -135,6 +135,10 @@ fn plain(scalar: &str) -> String {
         && is_number(mantissa)
         && is_whole(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
     {
+        // serde_yaml quotes a text that is a number; what overflows it takes for no number, and writes it bare.
+        if !scalar.parse::<f64>().is_ok_and(f64::is_finite) {
+            return format!("'{scalar}'");
+        }
         let mantissa = if mantissa.contains('.') { mantissa.to_string() } else { format!("{mantissa}.0") };
         let exponent = if exponent.starts_with(['+', '-']) { exponent.to_string() } else { format!("+{exponent}") };
         return format!("{mantissa}e{exponent}");
@@ -232,6 +236,10 @@ mod tests {
             "h2 32 → 256",
             "blake3:4f1c",
             "+1",
+            "51453479e6375796",
+            "1e999",
+            "-1.5e400",
+            "1234567e7654321",
             "-",
             "1e",
             "1e-",

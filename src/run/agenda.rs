@@ -97,6 +97,7 @@ impl Agenda {
                 }
             }
         }
+        self.at_end.retain(|number| !progress.done.contains(number));
         if phase >= Phase::CloseEvaluate || (phase >= Phase::Fire && step >= total) {
             self.at_end.clear();
         }

@@ -2,7 +2,7 @@
 
 use super::progress::{Cursor, Phase, Saved};
 use super::rate::Turns;
-use crate::check::program::{Event, Program, Trigger};
+use crate::check::program::{ActionKind, Event, Program, Trigger};
 
 impl Saved {
     /// The same events in a run of another length. What is due at the old end has happened; `at end` will happen
@@ -13,6 +13,14 @@ impl Saved {
         let first_due = step + u64::from(phase >= Phase::Fire);
         for (number, event) in old.events.iter().enumerate() {
             if matches!(event.trigger, Trigger::At { step, end: false } if step < first_due) {
+                progress.done.insert(number);
+            }
+        }
+        // What grew at the old end has grown; at the new one there is nothing to grow for.
+        let grows = |event: &Event| event.actions.iter().any(|action| matches!(action.kind, ActionKind::Grow(_)));
+        for (number, event) in old.events.iter().enumerate() {
+            let is_at_end = matches!(event.trigger, Trigger::At { end: true, .. });
+            if phase == Phase::Over && is_at_end && grows(event) {
                 progress.done.insert(number);
             }
         }

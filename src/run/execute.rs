@@ -203,8 +203,8 @@ impl<'r> Run<'r> {
             }
             match self.advance()? {
                 Flow::Continue if self.progress.cursor.phase == Phase::Over => {
-                    if !was_over {
-                        self.save(Reason::End)?;
+                    if !was_over && let Flow::End(status) = self.save(Reason::End)? {
+                        break status;
                     }
                     break if self.progress.cursor.stopped { Status::Stopped } else { Status::Finished };
                 }
@@ -464,7 +464,7 @@ impl<'r> Run<'r> {
     /// `on_divergence rollback`: back to the last checkpoint with a smaller rate. `false` when the run is over.
     fn roll_back(&mut self, step: u64) -> Result<bool, Failure> {
         let Divergence::Rollback { factor, at_most } = self.program.train.on_divergence else { return Ok(false) };
-        let times = self.progress.rollbacks + 1;
+        let times = self.progress.rollbacks.saturating_add(1);
         let Some(saved) = self.last_good.as_deref().cloned().filter(|_| times <= at_most) else { return Ok(false) };
         let (back_to, seconds, flops) = (saved.progress.step, self.world.seconds() - self.began, self.progress.flops);
         let known = saved.progress.rollbacks;

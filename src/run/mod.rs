@@ -47,6 +47,11 @@ pub fn vocabulary() -> Vocabulary {
     }
 }
 
+/// Whether a checkpoint can be gone on with by a program; the refusal says what does not fit.
+pub fn fits(saved: &Saved, program: &Program) -> Result<(), Refusal> {
+    restore::fits(saved, program)
+}
+
 /// Reads, splits and scales the program's data.
 pub fn load_data(program: &Program, place: &Place) -> Result<Dataset, Refusal> {
     let plan = &program.data;

@@ -80,7 +80,7 @@ impl Rate {
             _ => 1.0,
         };
         // Cosine and line fall over the steps behind the warm-up.
-        let falling = (self.total - self.turns.origin).saturating_sub(self.warmup_steps);
+        let falling = self.total.saturating_sub(self.turns.origin).saturating_sub(self.warmup_steps);
         let progress = match falling {
             0 => 0.0,
             falling => (done.saturating_sub(self.warmup_steps) as f64 / falling as f64).min(1.0),

@@ -223,6 +223,7 @@ fn a_run_that_has_not_ended_says_so() {
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     let told: Vec<&str> = ran.stdout.lines().filter(|line| line.contains('–') || !line.starts_with(' ')).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
+      final.safetensors                –    newer than the record
       checkpoints/end                  –    newer than the record
     everything in runs/sides/0001 is as it was written so far, and the run has not ended: it is going on, or it was killed and `growrun resume runs/sides/0001` goes on with it
     "#);

@@ -268,3 +268,81 @@ fn a_record_that_was_changed_is_not_gone_on_with() {
     1 error · growrun explain G0809
     "#);
 }
+
+#[test]
+fn a_fragment_with_a_base_of_its_own_name_resumes_and_verifies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("fr/f.grow", "experiment \"first growth\"\nat epoch 2 widen h1 to 24\nat epoch 3 set lr by 0.1x\n"),
+        (
+            "b/f.grow",
+            "data csv \"t.csv\" { target c; batch 8 }\ninclude \"m.grow\"\n\
+             train 4 epochs { optimizer adam lr 1e-2; checkpoint every 1 epochs }\n",
+        ),
+        ("b/m.grow", "model { h1 dense 16 relu; out dense 2 }\n"),
+    ] {
+        std::fs::create_dir_all(folder.path().join(name).parent().expect("a folder")).expect("made");
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let rows: String = (0..60).map(|n| format!("{},{},{}\n", n % 7, n % 5, n % 2)).collect();
+    std::fs::write(folder.path().join("b/t.csv"), format!("a,b,c\n{rows}")).expect("written");
+    let (code, _, errors) = growrun(folder.path(), &["fr/f.grow", "--base", "b/f.grow", "--quiet", "--threads", "1"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let weights = std::fs::read(folder.path().join(RUN).join("final.safetensors")).expect("weights");
+    for command in ["verify", "replay"] {
+        let (code, output, errors) = growrun(folder.path(), &[command, RUN]);
+        assert_eq!(code, Some(0), "{command}: {output}{errors}");
+    }
+    crashed(folder.path());
+    std::fs::remove_dir_all(folder.path().join(RUN).join("checkpoints/growth-0001-after")).expect("there");
+    for name in ["step-000018", "step-000024", "step-000012"] {
+        let _ = std::fs::remove_dir_all(folder.path().join(RUN).join("checkpoints").join(name));
+    }
+    let (code, _, errors) = growrun(folder.path(), &["resume", RUN, "--quiet", "--threads", "1"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(std::fs::read(folder.path().join(RUN).join("final.safetensors")).expect("weights") == weights);
+}
+
+#[test]
+fn lines_that_were_lost_are_told_for_good() {
+    let folder = finished();
+    crashed(folder.path());
+    let path = folder.path().join(RUN).join("metrics.jsonl");
+    let lines = std::fs::read_to_string(&path).expect("metrics");
+    std::fs::write(&path, lines.split_once('\n').expect("a line").1).expect("written");
+    let verify = || growrun(folder.path(), &["verify", RUN]);
+    assert_eq!(verify().0, Some(1), "before");
+    let (code, _, errors) = growrun(folder.path(), &["resume", RUN, "--quiet"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, output, _) = verify();
+    assert!(code == Some(1) && output.contains("changed or lost before the run was resumed"), "{output}");
+}
+
+#[test]
+fn a_longer_run_reads_the_same_data_and_events_alone_stand_on_its_own_sections() {
+    let folder = finished();
+    std::fs::write(folder.path().join("more.grow"), "at epoch 5 widen h1 to 20\n").expect("written");
+    std::fs::write(folder.path().join("wider.grow"), "at epoch 7 widen h1 to 20\n").expect("written");
+    // Six epochs are over, so nothing is left of a schedule of six.
+    let (code, _, errors) = growrun(folder.path(), &["resume", RUN, "--schedule", "more.grow"]);
+    assert!(code == Some(2) && errors.contains("G0807"), "{errors}");
+    assert!(!folder.path().join("runs/more").exists(), "nothing is left behind");
+    let longer = ["resume", RUN, "--schedule", "wider.grow", "--train", "9 epochs", "--json"];
+    let (code, output, errors) = growrun(folder.path(), &longer);
+    assert_eq!(code, Some(0), "{errors}");
+    let object: serde_json::Value = serde_json::from_str(&output).expect("one JSON object");
+    // 480 of 600 examples in batches of 64: the run's own data, not the starter's.
+    assert_eq!((&object["steps"], object["events"].as_array().map(Vec::len)), (&72.into(), Some(2)));
+}
+
+#[test]
+fn growth_at_the_end_does_not_happen_again_in_a_longer_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "experiment \"first growth\"\ndata digits { batch 64; limit 200 }\nmodel { h1 dense 8 relu; out dense 10 }\n\
+                train 2 epochs { optimizer adam lr 1e-3 }\nat end { widen h1 to 12; save \"a.tmp\" }\n";
+    std::fs::write(folder.path().join("first.grow"), text).expect("written");
+    assert_eq!(growrun(folder.path(), &["first.grow", "--quiet"]).0, Some(0));
+    assert!(folder.path().join(RUN).join("checkpoints/a-tmp").exists(), "a name that nothing clears away");
+    let (code, _, errors) = growrun(folder.path(), &["resume", RUN, "--train", "4 epochs", "--quiet"]);
+    assert_eq!(code, Some(0), "{errors}");
+}

@@ -67,6 +67,8 @@ fn plain(scalar: &str) -> String {
     if let Some((mantissa, exponent)) = scalar.split_once('e')
         && is_number(mantissa)
         && is_whole(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+        // Past what f64 holds it is a text, which serde_yaml leaves bare.
+        && scalar.parse::<f64>().is_ok_and(f64::is_finite)
     {
         let mantissa = if mantissa.contains('.') { mantissa.to_string() } else { format!("{mantissa}.0") };
         let exponent = if exponent.starts_with(['+', '-']) { exponent.to_string() } else { format!("+{exponent}") };
@@ -169,6 +171,8 @@ mod tests {
             "1e",
             "1e-",
             "1e+-5",
+            "1e6666",
+            "-1.5e+400",
             "e5",
             ".inf",
             ".nan",

@@ -134,6 +134,8 @@ fn plain(scalar: &str) -> String {
     if let Some((mantissa, exponent)) = scalar.split_once('e')
         && is_number(mantissa)
         && is_whole(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+        // Past what f64 holds it is a text, which serde_yaml leaves bare.
+        && scalar.parse::<f64>().is_ok_and(f64::is_finite)
     {
         // serde_yaml quotes a text that is a number; what overflows it takes for no number, and writes it bare.
         if !scalar.parse::<f64>().is_ok_and(f64::is_finite) {
@@ -166,9 +168,13 @@ fn surprises_yaml_1_1(scalar: &str) -> bool {
     if matches!(lower.as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "=" | "<<") {
         return true;
     }
-    let canonical = is_number(scalar) && !(scalar.trim_start_matches('-').starts_with('0') && scalar.len() > 1)
-        || is_number(scalar) && scalar.contains('.');
-    if canonical {
+    // What serde_yaml writes for our numbers; digits that are more than those hold are a text, which it leaves bare.
+    let leading_zero = scalar.trim_start_matches('-').starts_with('0') && scalar.len() > 1;
+    let ours = match scalar.contains('.') {
+        true => scalar.parse::<f64>().is_ok_and(f64::is_finite),
+        false => !leading_zero && (scalar.parse::<u64>().is_ok() || scalar.parse::<i64>().is_ok()),
+    };
+    if is_number(scalar) && ours {
         return false;
     }
     // 12:30, 1_000, 017, 0b1, 2001-12-14, .5e1: begins like a number and holds nothing but a number's characters.
@@ -244,6 +250,10 @@ mod tests {
             "1e",
             "1e-",
             "1e+-5",
+            "1e6666",
+            "-1.5e+400",
+            "999999999999999999999999999999999999999999",
+            "-99999999999999999999",
             "e5",
             ".inf",
             ".nan",
@@ -330,6 +340,13 @@ mod tests {
         }
         let text = write(&Doc { a: 1e-7, b: 2.5e16, c: "no", d: "12:30", e: "1_000", f: 10 });
         assert_eq!(text, "a: 1.0e-7\nb: 2.5e+16\nc: 'no'\nd: '12:30'\ne: '1_000'\nf: 10\n");
+    }
+
+    #[test]
+    fn digits_beyond_every_number_are_a_text_in_pyyaml_too() {
+        let (whole, fraction) = ("9".repeat(60), format!("{}.5", "1".repeat(400)));
+        let text = write(&[whole.as_str(), fraction.as_str(), "1e6666"]);
+        assert_eq!(text, format!("- '{whole}'\n- '{fraction}'\n- '1e6666'\n"));
     }
 
     #[test]

@@ -134,8 +134,6 @@ fn plain(scalar: &str) -> String {
     if let Some((mantissa, exponent)) = scalar.split_once('e')
         && is_number(mantissa)
         && is_whole(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
-        // Past what f64 holds it is a text, which serde_yaml leaves bare.
-        && scalar.parse::<f64>().is_ok_and(f64::is_finite)
     {
         // serde_yaml quotes a text that is a number; what overflows it takes for no number, and writes it bare.
         if !scalar.parse::<f64>().is_ok_and(f64::is_finite) {

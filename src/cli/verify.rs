@@ -126,10 +126,16 @@ impl Report<'_> {
                 1 => ("1 thing is".to_string(), ""),
                 _ => (format!("{} are", numbers::plural(count, "thing")), "first "),
             };
-            return format!(
-                "{things} not as the record says: {first}{tensor}{what}; copy it again from where it is whole, or make the run \
-                 again with `growrun replay {run} --out FOLDER`"
-            );
+            // A changed record cannot be repeated, and neither can one whose data is gone.
+            let is_of_files = |(what, _): (&str, &Difference)| what.starts_with("data ") || what == "run.yaml";
+            let mend = match what.starts_with("data ") {
+                true => "bring the old file back, or name it by `--data NAME=PATH`".to_string(),
+                false if self.differences().any(is_of_files) => "copy it again from where it is whole".to_string(),
+                false => format!(
+                    "copy it again from where it is whole, or make the run again with `growrun replay {run} --out FOLDER`"
+                ),
+            };
+            return format!("{things} not as the record says: {first}{tensor}{what}; {mend}");
         }
         match self.record.map(|record| record.status.as_str()) {
             Some("running") => format!(

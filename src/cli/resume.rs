@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub fn run(context: &Context, resume: &Resume, command: Vec<String>) -> i32 {
     let done = load::intact(context.world, &resume.run).map_err(Stop::from).and_then(|record| {
-        let places = session::places(context.world, &record, &resume.data);
+        let places = session::places(context.world, (&resume.run, &record), &resume.data);
         let is_changed = resume.train.is_some() || resume.schedule.is_some();
         let files: Vec<PathBuf> = resume.schedule.iter().cloned().collect();
         let out = if is_changed { &resume.out } else { &resume.run };
@@ -106,8 +106,14 @@ fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -
             let closed = saved.clone().rescheduled(old, old);
             let standing = standing(&closed);
             let changes = Changes { set: &resume.set, length, standing: Some(&standing), ..Changes::default() };
-            let session =
-                session::open_standing(context, record, file, &resume.data, changes, limits(context, resume))?;
+            let session = session::open_standing(
+                context,
+                (&resume.run, record),
+                file,
+                &resume.data,
+                changes,
+                limits(context, resume),
+            )?;
             let session = without_mistakes(context, session)?;
             let new = session.checked.program.as_ref().expect("it has no mistake");
             let saved = saved.rescheduled(old, new);
@@ -211,7 +217,7 @@ fn limits(context: &Context, resume: &Resume) -> crate::check::Limits {
 
 /// The schedule of the record, checked.
 fn reopened(context: &Context, resume: &Resume, record: &Record, changes: Changes) -> Result<Session, Stop> {
-    let session = session::reopen(context, record, &resume.data, changes, limits(context, resume))?;
+    let session = session::reopen(context, (&resume.run, record), &resume.data, changes, limits(context, resume))?;
     without_mistakes(context, session)
 }
 

@@ -83,13 +83,13 @@ pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limit
 /// run's own.
 pub fn open_standing(
     context: &Context,
-    record: &Record,
+    (run, record): (&Path, &Record),
     file: &Path,
     data: &[(String, String)],
     changes: Changes,
     limits: Limits,
 ) -> Result<Session, Error> {
-    let (folder, named) = places(context.world, record, data);
+    let (folder, named) = places(context.world, (run, record), data);
     let world = Overlay::new(context.world, files(record, &folder));
     let starter = text(record, check::STARTER_NAME);
     let first = record.schedule.first().map_or("", |file| file.name.as_str());
@@ -126,13 +126,13 @@ pub struct Changes<'a> {
 /// the record's own settings hold besides. Errors: a record without a schedule.
 pub fn reopen(
     context: &Context,
-    record: &Record,
+    run: (&Path, &Record),
     data: &[(String, String)],
     changes: Changes,
     limits: Limits,
 ) -> Result<Session, Error> {
-    let places = places(context.world, record, data);
-    reopen_at(context, record, places, changes, limits)
+    let places = places(context.world, run, data);
+    reopen_at(context, run.1, places, changes, limits)
 }
 
 /// The same with its paths leading where the caller says.
@@ -169,9 +169,12 @@ pub fn reopen_at(
 
 /// The schedule's folder and the named data of a record, with what `data` says of them. What a stranger's record says
 /// of folders is not believed where neither its schedule nor its data lies.
-pub fn places(world: &dyn World, record: &Record, data: &[(String, String)]) -> (PathBuf, BTreeMap<String, PathBuf>) {
-    let host = record.resumed.last().map_or(&record.host, |last| &last.host);
-    let Places { home, mut named } = locate::believed(world, record, host);
+pub fn places(
+    world: &dyn World,
+    (run, record): (&Path, &Record),
+    data: &[(String, String)],
+) -> (PathBuf, BTreeMap<String, PathBuf>) {
+    let Places { home, mut named } = locate::places(world, record, run, false);
     named.extend(data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))));
     (home, named)
 }

@@ -58,7 +58,7 @@ fn found(
 
 /// `here`: where the record lies. What is relative begins there, as in an archive. What is absolute was true where the run
 /// was made, so a bare record's means nothing.
-fn places(world: &dyn World, record: &Record, here: &Path, is_bare: bool) -> Places {
+pub fn places(world: &dyn World, record: &Record, here: &Path, is_bare: bool) -> Places {
     let host = record.resumed.last().map_or(&record.host, |last| &last.host);
     let inside = |path: &str| share::inside(Path::new(path)).map(|path| here.join(path));
     let mut places = believed(world, record, host);

@@ -156,7 +156,7 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
         return Err(Refusal::error(
             "G0804",
             format!("the run `{}` has not ended: its record says `{}`", run.display(), record.status),
-            "wait for it, or train again",
+            "wait for it, or go on with it by `growrun resume`",
         ));
     };
     let path = run.join("final.safetensors");

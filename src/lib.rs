@@ -3,7 +3,9 @@
 //! Floors, imports downwards only (a test holds them):
 //!
 //! ```text
-//! 7  cli
+//! 9  cli
+//! 8  report
+//! 7  compare
 //! 6  record
 //! 5  run
 //! 4  check | train
@@ -17,11 +19,13 @@
 pub mod base;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod data;
 pub mod grow;
 pub mod nn;
 pub mod optim;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod syntax;
 pub mod tensor;

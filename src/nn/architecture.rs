@@ -306,6 +306,24 @@ impl Architecture {
         })
     }
 
+    /// Every layer by name, kind, width and activation, for who draws it:
+    /// `input:64 h1:dense:256:relu r1:residual:32(a:dense:64:relu b:dense:32:linear) out:dense:10:linear`.
+    pub fn sketch(&self) -> String {
+        let own = |layer: &Layer| {
+            let (name, kind, width) = (&layer.name, layer.kind.doc().word, self.width(layer.output.axis));
+            match layer.block.is_empty() {
+                true => format!("{name}:{kind}:{width}:{}", layer.settings.activation.word()),
+                false => format!("{name}:{kind}:{width}"),
+            }
+        };
+        let mut parts = vec![format!("input:{}", self.width(self.input.axis))];
+        parts.extend(self.layers.iter().map(|layer| match layer.block.is_empty() {
+            true => own(layer),
+            false => format!("{}({})", own(layer), layer.block.iter().map(own).collect::<Vec<_>>().join(" ")),
+        }));
+        parts.join(" ")
+    }
+
     /// The parameters of the whole network in declaration order.
     pub fn parameters(&self) -> Vec<ParameterShape> {
         self.all_layers().flat_map(|layer| layer.kind.parameters(layer, self)).collect()

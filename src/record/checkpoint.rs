@@ -291,6 +291,7 @@ pub fn event(growth: &Growth) -> schema::Event {
         parameters_before: growth.parameters_before,
         parameters_after: growth.parameters_after,
         shape: growth.shape.clone(),
+        layers: growth.layers.clone(),
         weights: growth.weights.clone(),
         seconds: growth.seconds,
     }
@@ -315,6 +316,7 @@ pub fn growth(event: &schema::Event) -> Result<Growth, String> {
         parameters_before: event.parameters_before,
         parameters_after: event.parameters_after,
         shape: event.shape.clone(),
+        layers: event.layers.clone(),
         weights: event.weights.clone(),
         seconds: event.seconds,
         shock: event.shock.map(|rise| Shock { rise, recovered_after: event.recovered_after_steps }),

@@ -358,6 +358,7 @@ impl<'w> Recorder<'w> {
             confusion: finish.confusion.clone(),
             flops: finish.flops,
             seconds: finish.seconds,
+            expected_seconds: None,
             files,
         });
         self.save_record()
@@ -455,6 +456,7 @@ fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
         seed: program.seed,
         command: origin.command.clone(),
         parent: None,
+        arm: None,
         schedule_digest: schedule_digest(&schedule),
         schedule,
         base: describe::base(program),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Raised when a field is added or changes its meaning.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 /// Raised only when the same schedule gives other bits.
 pub const NUMERICS: u32 = 1;
 /// The random streams: generator, key derivation, distributions.
@@ -28,6 +28,8 @@ pub struct Record {
     pub command: Vec<String>,
     /// The run that this one goes on from with another schedule or length.
     pub parent: Option<Parent>,
+    /// What makes this run an arm of a comparison.
+    pub arm: Option<Arm>,
     /// The schedule and what it includes, byte for byte.
     pub schedule: Vec<File>,
     /// Digest of the schedule's files in this order.
@@ -52,6 +54,18 @@ pub struct Record {
     /// In the order in which they were made, those that have been deleted since too.
     pub checkpoints: Vec<Checkpoint>,
     pub result: Option<Outcome>,
+}
+
+/// Which arm of its schedule a run trains, and how far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// As the schedule calls it; `small`, `large` and so on where it has no arms.
+    pub name: String,
+    /// Steps that it was given; `None`: as long as the schedule says.
+    pub steps: Option<u64>,
+    /// Whether it begins with fresh weights of the network that another arm ended with, which is `resolved.model`.
+    pub from_final: bool,
 }
 
 /// Where a run with a changed schedule began.
@@ -289,6 +303,8 @@ pub struct Event {
     pub parameters_after: u64,
     /// The network afterwards: `64-256-32-10`.
     pub shape: String,
+    /// Its layers by name: `input:64 h1:dense:256:relu out:dense:10:linear`.
+    pub layers: String,
     /// Digest of the weights right after.
     pub weights: String,
     pub seconds: f64,
@@ -361,6 +377,8 @@ pub struct Outcome {
     pub flops: u64,
     /// Training and evaluation, all sessions together.
     pub seconds: f64,
+    /// What was expected of them before the first step.
+    pub expected_seconds: Option<f64>,
     /// Digests of the files of the run directory, as bytes.
     pub files: BTreeMap<String, String>,
 }

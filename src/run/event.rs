@@ -134,6 +134,8 @@ pub struct Growth {
     pub parameters_after: u64,
     /// The network afterwards: `64-256-32-10`.
     pub shape: String,
+    /// Its layers by name: see [`Architecture::sketch`].
+    pub layers: String,
     /// Digest of the weights right after.
     pub weights: String,
     /// Seconds that rewriting, planning and probing took.

@@ -122,6 +122,7 @@ impl Run<'_> {
             parameters_before,
             parameters_after: self.parameters(),
             shape: self.architecture.to_string(),
+            layers: self.architecture.sketch(),
             weights: weights.unwrap_or_else(|| "not finite".into()),
             seconds: self.world.seconds() - began,
             shock: None,

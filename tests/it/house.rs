@@ -17,7 +17,9 @@ const FLOORS: &[(&str, u8)] = &[
     ("train", 4),
     ("run", 5),
     ("record", 6),
-    ("cli", 7),
+    ("compare", 7),
+    ("report", 8),
+    ("cli", 9),
 ];
 
 /// Edges that go down and are still forbidden: (who, never imports).

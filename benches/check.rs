@@ -25,19 +25,8 @@ fn main() {
     let mut milliseconds: Vec<f64> = (0..20)
         .map(|_| {
             let began = Instant::now();
-            let (mut schedule, mut found) = syntax::parse("big.grow", &text);
-            found.extend(syntax::resolve(&mut schedule, &[]));
-            let request = Request {
-                world: &world,
-                vocabulary: &vocabulary,
-                folder: Path::new("."),
-                named: &named,
-                seed: None,
-                base: None,
-                completed: None,
-                standing: None,
-                limits: Default::default(),
-            };
+            let (schedule, found) = syntax::parse("big.grow", &text);
+            let request = Request::new(&world, &vocabulary, Path::new("."), &named);
             let checked = check(schedule, &request);
             assert!(found.is_empty() && checked.program.is_some(), "the schedule is good");
             began.elapsed().as_secs_f64() * 1e3

@@ -46,19 +46,8 @@ fn schedule(layer: &str) -> String {
 
 fn measure(layer: &str, threads: usize) -> Costs {
     let (world, vocabulary, named) = (Real::default(), run::vocabulary(), BTreeMap::new());
-    let (mut parsed, mut found) = syntax::parse("growth.grow", &schedule(layer));
-    found.extend(syntax::resolve(&mut parsed, &[]));
-    let request = Request {
-        world: &world,
-        vocabulary: &vocabulary,
-        folder: Path::new("."),
-        named: &named,
-        seed: None,
-        base: None,
-        completed: None,
-        standing: None,
-        limits: Default::default(),
-    };
+    let (parsed, mut found) = syntax::parse("growth.grow", &schedule(layer));
+    let request = Request::new(&world, &vocabulary, Path::new("."), &named);
     let checked = check(parsed, &request);
     found.extend(checked.diagnostics);
     let program = checked.program.unwrap_or_else(|| panic!("the schedule is good: {found:?}"));

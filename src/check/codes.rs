@@ -28,10 +28,13 @@ const OWN: &[(&str, &str)] = &[
     ("G0211", "`during` cannot undo this"),
     ("G0212", "growth outside the arms"),
     ("G0213", "this always holds"),
+    ("G0214", "an arm begins with its own end"),
     ("G0220", "an assertion does not hold"),
     ("G0221", "growth broke its promise"),
     ("G0222", "growth moved the outputs"),
     ("G0223", "the learning rate cannot be set here"),
+    ("G0224", "which arm is to run"),
+    ("G0225", "there is nothing to compare"),
     ("G0301", "a shape does not fit"),
     ("G0302", "the ends of a skip are unequal"),
     ("G0401", "the edit would change the function"),
@@ -43,6 +46,7 @@ const OWN: &[(&str, &str)] = &[
     ("G0603", "too many steps"),
     ("G0604", "too many events"),
     ("G0605", "too much disk"),
+    ("G0606", "too many arms"),
     ("G0801", "a file cannot be read or written"),
     ("G0802", "a file is too large"),
     ("G0803", "this is no record that can be read"),
@@ -95,8 +99,8 @@ const PAGES: &[(&str, &str)] = pages! {
     "G0009" "G0010" "G0011" "G0012" "G0013" "G0014" "G0015" "G0101"
     "G0102" "G0103" "G0104" "G0105" "G0106" "G0107" "G0108" "G0109"
     "G0201" "G0202" "G0203" "G0204" "G0205" "G0206" "G0207" "G0208"
-    "G0209" "G0210" "G0211" "G0212" "G0213" "G0220" "G0221" "G0222" "G0223" "G0301" "G0302" "G0401" "G0501"
-    "G0502" "G0503" "G0601" "G0602" "G0603" "G0604" "G0605" "G0701" "G0702"
+    "G0209" "G0210" "G0211" "G0212" "G0213" "G0214" "G0220" "G0221" "G0222" "G0223" "G0224" "G0225" "G0301" "G0302" "G0401" "G0501"
+    "G0502" "G0503" "G0601" "G0602" "G0603" "G0604" "G0605" "G0606" "G0701" "G0702"
     "G0703" "G0704" "G0705" "G0706" "G0707" "G0708" "G0709" "G0710"
     "G0711" "G0712" "G0713" "G0714" "G0715" "G0716" "G0717" "G0718"
     "G0719" "G0720" "G0721" "G0722" "G0723" "G0724" "G0725" "G0726"

@@ -1,14 +1,13 @@
 //! What stands around the sections: seed, name, lets, arms, sweeps, comparison.
 
 use super::arguments::found;
-use super::replay::Read;
+use super::program::{Comparison, Matching};
 use super::report::Report;
 use super::suggest;
 use super::triggers::Context;
-use super::{is_spoilt, read_events, train};
-use crate::base::{Diagnostic, Spanned};
-use crate::syntax::{Atom, Schedule};
-use std::collections::HashSet;
+use super::{conditions, is_spoilt, train};
+use crate::base::{Diagnostic, Span, Spanned};
+use crate::syntax::{Arm, Atom, Phrase, Schedule};
 use std::path::Path;
 
 /// `--seed`, else the schedule's, else 0.
@@ -37,51 +36,38 @@ pub fn name(schedule: &Schedule) -> String {
     stem.filter(|stem| !stem.is_empty()).unwrap_or_else(|| "schedule".into())
 }
 
-/// Checks arms, sweeps and the comparison. The events of every arm, for a replay of their own.
-pub fn arms(
-    schedule: &Schedule,
-    context: &Context,
-    doubtful: &mut HashSet<String>,
-    report: &mut Report,
-) -> Vec<Vec<Read>> {
+/// So many arms, and so many values of a sweep, are compared at most.
+pub const ARMS_MAX: usize = 64;
+
+/// Checks what can be said of arms and sweeps before any is a schedule of its own: names and lets.
+pub fn structure(schedule: &Schedule, report: &mut Report) {
     let names: Vec<&str> = schedule.arms.iter().map(|arm| arm.name.node.as_str()).collect();
-    let mut all = Vec::new();
-    for (at, arm) in schedule.arms.iter().enumerate() {
-        report.not_yet(arm.name.span, "`arm`");
-        if let Some(first) = schedule.arms[..at].iter().find(|before| before.name.node == arm.name.node) {
-            report.add(
-                Diagnostic::error("G0103", arm.name.span, format!("there are two arms called `{}`", arm.name.node))
-                    .here("the second")
-                    .label(first.name.span, "the first")
-                    .help("give one of them another name"),
-            );
-        }
+    let lets: Vec<&str> = schedule.lets.iter().map(|definition| definition.name.node.as_str()).collect();
+    for arm in &schedule.arms {
         head(&arm.head, &arm.name.node, &names, report);
-        let lets: Vec<&str> = schedule.lets.iter().map(|definition| definition.name.node.as_str()).collect();
+        goes_round(arm, schedule, report);
         for definition in &arm.lets {
             known_let(&definition.name, &lets, report);
         }
-        all.push(read_events(&arm.events, &schedule.sources, context, doubtful, report));
     }
-    if !schedule.arms.is_empty() {
-        for event in schedule.events.iter().filter(|event| {
-            event.actions.iter().any(|phrase| {
-                phrase.verb().is_some_and(|verb| {
-                    crate::grow::OPERATORS.iter().any(|o| o.doc().word.split(' ').next() == Some(verb.node))
-                })
-            })
-        }) {
+    if let Some(arm) = schedule.arms.get(ARMS_MAX) {
+        report.add(
+            Diagnostic::error("G0606", arm.name.span, format!("these are {} arms", schedule.arms.len()))
+                .here(format!("at most {ARMS_MAX} are compared"))
+                .help("use several files that `include` what they have in common"),
+        );
+    }
+    if let Some(arm) = schedule.arms.first() {
+        for event in schedule.events.iter().filter(|event| event.actions.iter().any(grows)) {
             report.add(
                 Diagnostic::warning("G0212", event.span, "this grows every arm")
                     .here("stands outside the arms")
-                    .label(schedule.arms[0].span, "an arm of the comparison")
+                    .label(arm.span, "an arm of the comparison")
                     .help("move it into the arm that is to grow"),
             );
         }
     }
-    let lets: Vec<&str> = schedule.lets.iter().map(|definition| definition.name.node.as_str()).collect();
     for sweep in &schedule.sweeps {
-        report.not_yet(sweep.span, "`sweep`");
         known_let(&sweep.name, &lets, report);
         if sweep.values.is_empty() {
             report.add(
@@ -89,9 +75,49 @@ pub fn arms(
                     .help(format!("write `sweep {} in [128, 256]`", sweep.name.node)),
             );
         }
+        if sweep.values.len() > ARMS_MAX {
+            report.add(
+                Diagnostic::error("G0606", sweep.span, format!("this sweep has {} values", sweep.values.len()))
+                    .here(format!("each is a comparison; at most {ARMS_MAX}"))
+                    .help("use fewer values"),
+            );
+        }
     }
-    compare(schedule, &names, context, report);
-    all
+}
+
+/// Whether an action is one of the operators, which change the network or freeze it.
+pub fn grows(phrase: &Phrase) -> bool {
+    let is = |verb: &str| crate::grow::OPERATORS.iter().any(|o| o.doc().word.split(' ').next() == Some(verb));
+    phrase.verb().is_some_and(|verb| is(verb.node))
+}
+
+/// The arm with whose final network this one begins.
+pub fn from_final(arm: &Arm) -> Option<&str> {
+    match arm.head.last().map(|atom| &atom.node) {
+        Some(Atom::Word(word)) if arm.head.len() == 3 => Some(word),
+        _ => None,
+    }
+}
+
+/// Whether an arm begins, over others, with its own end.
+fn goes_round(arm: &Arm, schedule: &Schedule, report: &mut Report) {
+    let mut next = from_final(arm);
+    for _ in &schedule.arms {
+        let Some(name) = next else { return };
+        if name == arm.name.node {
+            report.add(
+                Diagnostic::error(
+                    "G0214",
+                    train::span_of(&arm.head, arm.name.span),
+                    "this arm begins with its own end",
+                )
+                .here("goes round in a circle")
+                .help(format!("let `{name}`, or one that it begins with, begin with the `model` section")),
+            );
+            return;
+        }
+        next = schedule.arms.iter().find(|other| other.name.node == name).and_then(from_final);
+    }
 }
 
 /// `from final ARM`
@@ -136,74 +162,117 @@ fn known_let(name: &Spanned<String>, lets: &[&str], report: &mut Report) {
     }));
 }
 
-/// `compare grown, small by val_accuracy match flops seeds 5`
-fn compare(schedule: &Schedule, names: &[&str], context: &Context, report: &mut Report) {
-    let Some(phrase) = &schedule.compare else { return };
-    report.not_yet(phrase.span, "`compare`");
-    const STANDARD: [&str; 5] = ["grown", "small", "large", "large_epochs", "grown_random"];
-    let mut known: Vec<&str> = names.to_vec();
-    if names.is_empty() {
-        known.extend(STANDARD);
-    }
-    let atoms = &phrase.atoms[1.min(phrase.atoms.len())..];
-    let word_at = |at: usize| match atoms.get(at).map(|atom| &atom.node) {
-        Some(Atom::Word(word)) => Some(word.as_str()),
-        _ => None,
-    };
-    let mut at = 0;
-    let mut arms = 0;
-    while at < atoms.len() {
-        let span = atoms[at].span;
-        match word_at(at) {
-            Some("by") => {
-                if let Some(metric) = word_at(at + 1) {
-                    report
-                        .diagnostics
-                        .extend(super::conditions::metric(metric, atoms[at + 1].span, context.vocabulary).err());
+/// The arms that `growrun compare` makes of a schedule without any.
+pub const STANDARD: [&str; 5] = ["grown", "small", "large", "large_epochs", "grown_random"];
+
+/// `compare grown, small by val_accuracy match flops seeds 5`. `names`: the arms of the file.
+pub fn compare(schedule: &Schedule, names: &[&str], context: &Context, report: &mut Report) -> Option<Comparison> {
+    let phrase = schedule.compare.as_ref()?;
+    let known: Vec<&str> = if names.is_empty() { STANDARD.to_vec() } else { names.to_vec() };
+    const FORM: &str = "the form is `compare grown, small by val_accuracy match flops seeds 5`";
+    let mut line = Comparison { arms: Vec::new(), by: None, matching: None, seeds: None, span: phrase.span };
+    let errors_before = report.errors();
+    let mut seen: Vec<(&str, Span)> = Vec::new();
+    let mut spoilt = 0;
+    let mut atoms = phrase.atoms.iter().skip(1);
+    while let Some(atom) = atoms.next() {
+        let word = match &atom.node {
+            Atom::Word(word) => word.as_str(),
+            other if is_spoilt(other) => {
+                spoilt += 1;
+                continue;
+            }
+            _ => {
+                let message = format!("`compare` does not know {}", found(atom));
+                report.add(Diagnostic::error("G0105", atom.span, message).help(FORM));
+                continue;
+            }
+        };
+        if let Some((_, first)) = seen.iter().find(|(before, _)| *before == word) {
+            report.add(super::twice(word, atom.span, *first));
+            continue;
+        }
+        seen.push((word, atom.span));
+        if !matches!(word, "by" | "match" | "seeds") {
+            if known.contains(&word) {
+                line.arms.push(word.into());
+            } else {
+                let diagnostic =
+                    Diagnostic::error("G0105", atom.span, format!("there is no arm `{word}`")).here("unknown arm");
+                report.add(match suggest::help(word, known.iter().copied()) {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                });
+            }
+            continue;
+        }
+        let Some(value) = atoms.next() else {
+            report.add(Diagnostic::error("G0106", atom.span, format!("`{word}` needs a value")).help(FORM));
+            break;
+        };
+        match (word, &value.node) {
+            (_, node) if is_spoilt(node) => {}
+            ("by", Atom::Word(metric)) => line.by = by(metric, value.span, context, report),
+            ("match", Atom::Word(unit)) => match Matching::ALL.into_iter().find(|one| one.word() == unit) {
+                Some(matching) => line.matching = Some(matching),
+                None => {
+                    let message = format!("`match` does not know `{unit}`");
+                    let help = suggest::help(unit, Matching::ALL.map(Matching::word)).unwrap_or_default();
+                    report.add(Diagnostic::error("G0105", value.span, message).help(help));
                 }
-                at += 2;
-            }
-            Some("match") => {
-                const UNITS: [&str; 3] = ["epochs", "steps", "flops"];
-                if let Some(unit) = word_at(at + 1)
-                    && !UNITS.contains(&unit)
-                {
-                    let diagnostic =
-                        Diagnostic::error("G0105", atoms[at + 1].span, format!("`match` does not know `{unit}`"));
-                    report.add(diagnostic.help(suggest::help(unit, UNITS).unwrap_or_default()));
-                }
-                at += 2;
-            }
-            Some("seeds") => at += 2,
-            Some(arm) => {
-                arms += 1;
-                if !known.contains(&arm) {
-                    let diagnostic =
-                        Diagnostic::error("G0105", span, format!("there is no arm `{arm}`")).here("unknown arm");
-                    report.add(match suggest::help(arm, known.iter().copied()) {
-                        Some(help) => diagnostic.help(help),
-                        None => diagnostic,
-                    });
-                }
-                at += 1;
-            }
-            None if is_spoilt(&atoms[at].node) => {
-                arms += 1;
-                at += 1;
-            }
-            None => {
-                report.add(
-                    Diagnostic::error("G0105", span, format!("`compare` does not know {}", found(&atoms[at])))
-                        .help("the form is `compare grown, small by val_accuracy match flops seeds 5`"),
-                );
-                at += 1;
-            }
+            },
+            ("seeds", Atom::Number { integer: Some(n), .. }) if (1..=SEEDS_MAX).contains(n) => line.seeds = Some(*n),
+            ("seeds", _) => report.add(
+                Diagnostic::error("G0106", value.span, format!("`seeds` needs a whole number, not {}", found(value)))
+                    .here(format!("from 1 to {SEEDS_MAX}"))
+                    .help("five seeds are usual; fewer than three decide nothing"),
+            ),
+            _ => report.add(
+                Diagnostic::error("G0106", value.span, format!("`{word}` needs a word, not {}", found(value)))
+                    .help(FORM),
+            ),
         }
     }
-    if arms < 2 {
+    if line.arms.len() + spoilt < 2 && report.errors() == errors_before {
         report.add(
             Diagnostic::error("G0106", phrase.span, "a comparison needs two arms or more")
                 .help("the form is `compare grown, small by val_accuracy match flops seeds 5`"),
         );
     }
+    if names.is_empty() && line.arms.first().is_some_and(|first| first != "grown") {
+        report.add(
+            Diagnostic::error("G0106", phrase.span, "the standard arms are measured by `grown`")
+                .help("name `grown` first, or write arms of your own"),
+        );
+    }
+    Some(line)
+}
+
+/// So many seeds are compared at most.
+const SEEDS_MAX: u64 = 1000;
+
+/// The metric of the verdict, which every arm has to compute at its end.
+fn by(name: &str, span: Span, context: &Context, report: &mut Report) -> Option<String> {
+    if let Err(unknown) = conditions::metric(name, span, context.vocabulary) {
+        report.add(unknown);
+        return None;
+    }
+    if name.starts_with("train_") {
+        report.add(
+            Diagnostic::error(
+                "G0502",
+                span,
+                format!("`{name}` says how well the arms remember, not what they learned"),
+            )
+            .help("compare by a metric of examples that no arm was trained on, such as `val_accuracy`"),
+        );
+        return None;
+    }
+    if let Some(uncomputed) =
+        train::uncomputed(name, span, context.measured, context.vocabulary, context.has_test, true)
+    {
+        report.add(uncomputed);
+        return None;
+    }
+    Some(name.into())
 }

@@ -28,17 +28,19 @@ pub mod train;
 mod train_words;
 pub mod triggers;
 mod values;
+mod variants;
 pub mod vocabulary;
 pub mod windows;
 
 pub use base::{LENGTH_NAME, STARTER_NAME, complete, is_fragment, length_words, set_length};
-pub use program::Program;
+pub use program::{Comparison, Matching, Program, Sweep};
 pub use replay::{Planned, PlannedGrowth};
 pub use vocabulary::{MetricWord, Vocabulary};
 
 use crate::base::{Diagnostic, Doc, Duration, Severity, Sources, Span, World};
+use crate::nn::Architecture;
 use crate::nn::Task;
-use crate::syntax::{Atom, Schedule, Section};
+use crate::syntax::{self, Atom, Schedule, Section};
 use program::{Base, Event, Trigger};
 use replay::Read;
 use report::Report;
@@ -61,7 +63,61 @@ pub struct Request<'a> {
     pub standing: Option<&'a Standing>,
     /// What [`complete`] returned, when the caller has completed a fragment already.
     pub completed: Option<Base>,
+    /// `--set NAME=VALUE`
+    pub set: &'a [(String, String)],
+    /// The words of `--train`.
+    pub length: Option<&'a str>,
+    /// What makes this an arm of a comparison.
+    pub arm: OfAnArm<'a>,
     pub limits: Limits,
+}
+
+impl<'a> Request<'a> {
+    /// A schedule as it stands in its file, under the usual limits.
+    pub fn new(
+        world: &'a dyn World,
+        vocabulary: &'a Vocabulary,
+        folder: &'a Path,
+        named: &'a BTreeMap<String, PathBuf>,
+    ) -> Request<'a> {
+        Request {
+            world,
+            vocabulary,
+            folder,
+            named,
+            seed: None,
+            base: None,
+            standing: None,
+            completed: None,
+            set: &[],
+            length: None,
+            arm: OfAnArm::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same once more, for a schedule that is complete.
+    fn again(&self) -> Request<'a> {
+        Request { base: None, completed: self.completed.clone(), ..*self }
+    }
+}
+
+/// What an arm has that its schedule does not say.
+#[derive(Clone, Copy, Default)]
+pub struct OfAnArm<'a> {
+    /// `None`: as long as the schedule says.
+    pub budget: Option<Budget>,
+    /// The network that it begins with, in the place of the `model` section's.
+    pub initial: Option<&'a Architecture>,
+}
+
+/// How long an arm trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    pub steps: u64,
+    /// Whether the times of its events are stretched with it; else they are those of the file, and what lies behind
+    /// the end is left out. The learning rate's shape covers the budget in any case.
+    pub stretches: bool,
 }
 
 /// A run that goes on: what its past has made of the network, and which events are behind it.
@@ -108,6 +164,23 @@ pub struct Checked {
     /// Every action in time order, as far as it is known before the run.
     pub timeline: Vec<Planned>,
     pub sources: Sources,
+    /// Of a schedule with arms each of them; `program` and `timeline` are then those of the reference.
+    pub arms: Vec<CheckedArm>,
+    /// `sweep`, in source order.
+    pub sweeps: Vec<Sweep>,
+    /// The `compare` line.
+    pub comparison: Option<Comparison>,
+}
+
+/// One arm of a schedule.
+#[derive(Clone)]
+pub struct CheckedArm {
+    pub name: String,
+    /// The arm with whose final network it begins.
+    pub from_final: Option<String>,
+    /// As long as the schedule says. Where it begins with a network that a `when` makes, widths are intervals.
+    pub program: Option<Program>,
+    pub timeline: Vec<Planned>,
 }
 
 impl Checked {
@@ -128,10 +201,26 @@ pub fn words() -> Vec<(&'static str, &'static Doc)> {
     words
 }
 
-/// Checks a schedule whose `$NAME`s are resolved.
+/// Checks a schedule with all its arms and sweeps. What the parser has found stays with the caller.
 pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
-    let mut report = Report::default();
     let base = complete(&mut schedule, request.base.clone()).or_else(|| request.completed.clone());
+    let found = syntax::set(&mut schedule, request.set);
+    let mut checked = variants::check(schedule, base, request);
+    if !found.is_empty() {
+        checked.program = None;
+        checked.arms.clear();
+        checked.diagnostics.splice(0..0, found);
+    }
+    checked
+}
+
+/// Checks a schedule of which no arm and no sweep is left. `arms`: the names that its `compare` line may use.
+fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&str]) -> Checked {
+    let mut report = Report::default();
+    report.extend(syntax::resolve(&mut schedule));
+    if let Some(words) = request.length {
+        report.extend(set_length(&mut schedule, words));
+    }
     missing_sections(&schedule, &mut report);
     let seed = experiment::seed(&schedule, request.seed, &mut report);
 
@@ -144,6 +233,7 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
         has_test: data.as_ref().and_then(|data| data.has_test),
         steps_per_epoch: data.as_ref().and_then(|data| data.steps_per_epoch),
         steps_max: request.limits.steps,
+        budget: request.arm.budget,
     };
     let ends = match &header {
         Some(header) => model::Ends {
@@ -179,7 +269,7 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
     };
     let mut doubtful: HashSet<String> = model.as_ref().map(|model| model.doubtful.clone()).unwrap_or_default();
     let read = read_events(&schedule.events, &schedule.sources, &context, &mut doubtful, &mut report);
-    let arms = experiment::arms(&schedule, &context, &mut doubtful, &mut report);
+    let comparison = experiment::compare(&schedule, arms, &context, &mut report);
 
     let mut timeline = Vec::new();
     if let Some(model) = &model {
@@ -191,28 +281,20 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
                 .and_then(|train| train.plan.as_ref())
                 .is_some_and(program::TrainPlan::rolls_back),
         };
-        let start = || replay::Start {
-            architecture: request.standing.map_or(&model.architecture, |standing| &standing.architecture).clone(),
+        let given = request.standing.map(|standing| &standing.architecture).or(request.arm.initial);
+        let start = replay::Start {
+            architecture: given.unwrap_or(&model.architecture).clone(),
             // Of a run that goes on the widths come from its past, not from the `model` section.
-            causes: if request.standing.is_none() { model.causes.clone() } else { HashMap::new() },
+            causes: if given.is_none() { model.causes.clone() } else { HashMap::new() },
             doubtful: doubtful.clone(),
             load,
             past: request.standing.map(|standing| (standing.step, standing.done.clone())),
         };
         let stop_when = train.as_ref().map_or(&[][..], |train| &train.stop_when);
-        let mut follow = |events: &[Read]| {
-            let timeline = replay::replay(events, start(), &time, &request.limits, &mut report);
-            // It counts evaluations from the beginning of a run.
-            if request.standing.is_none() {
-                reach::judge(events, stop_when, &timeline, &context, &mut report);
-            }
-            timeline
-        };
-        timeline = follow(&read);
-        for arm in arms {
-            let mut events: Vec<Read> = read.iter().map(Read::again).collect();
-            events.extend(arm);
-            follow(&events);
+        timeline = replay::replay(&read, start, &time, &request.limits, &mut report);
+        // It counts evaluations from the beginning of a run.
+        if request.standing.is_none() {
+            reach::judge(&read, stop_when, &timeline, &context, &mut report);
         }
     }
     let missing = data.as_ref().and_then(|data| data.missing.clone());
@@ -225,7 +307,7 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
             base,
             data,
             data_folder: folder,
-            architecture: model.architecture,
+            architecture: request.arm.initial.cloned().unwrap_or(model.architecture),
             train,
             events: read.into_iter().map(|read| read.event).collect(),
             lets: crate::syntax::lets_as_text(&schedule),
@@ -239,7 +321,9 @@ pub fn check(mut schedule: Schedule, request: &Request) -> Checked {
     let program = program.filter(|_| too_much.is_none());
     report.extend(too_much.into_iter().collect());
     let (diagnostics, unavailable) = report.finish();
-    Checked { diagnostics, unavailable, missing, program, timeline, sources: schedule.sources }
+    let sources = schedule.sources;
+    let (arms, sweeps) = (Vec::new(), Vec::new());
+    Checked { diagnostics, unavailable, missing, program, timeline, sources, arms, sweeps, comparison }
 }
 
 /// Reads events in source order; one with a mistake is left out, its good actions' names become doubtful.
@@ -326,13 +410,6 @@ fn no_interval(span: Span, duration: Duration) -> Diagnostic {
         _ => "an interval of 0 never moves on",
     };
     Diagnostic::error("G0107", span, message).help("use a longer time, such as `1 epochs`")
-}
-
-impl Read {
-    /// The same event once more, for another replay.
-    fn again(&self) -> Read {
-        Read { event: self.event.clone(), point: self.point, head: self.head, never: self.never }
-    }
 }
 
 impl Trigger {

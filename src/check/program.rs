@@ -170,3 +170,45 @@ pub enum ActionKind {
     Assert(Vec<Condition>),
     Stop,
 }
+
+/// `sweep width in [128, 256, 512]`: each value is a comparison of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    pub name: String,
+    /// As `--set` takes them.
+    pub values: Vec<String>,
+}
+
+/// `compare grown, small by val_accuracy match flops seeds 5`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The reference first.
+    pub arms: Vec<String>,
+    /// A metric with its part.
+    pub by: Option<String>,
+    /// `None`: not said.
+    pub matching: Option<Matching>,
+    pub seeds: Option<u64>,
+    pub span: Span,
+}
+
+/// What the other arms have as much of as the reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matching {
+    #[default]
+    Epochs,
+    Steps,
+    Flops,
+}
+
+impl Matching {
+    pub const ALL: [Matching; 3] = [Matching::Epochs, Matching::Steps, Matching::Flops];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Matching::Epochs => "epochs",
+            Matching::Steps => "steps",
+            Matching::Flops => "flops",
+        }
+    }
+}

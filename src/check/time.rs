@@ -13,6 +13,21 @@ pub struct Timebase {
     pub symbolic: bool,
     /// Whether the run's length was given in epochs.
     pub in_epochs: bool,
+    /// How long the file says that the run is, where an arm of a comparison has a budget of its own.
+    pub nominal: u64,
+    /// What an arm's own budget does to the times of events.
+    pub given: Given,
+}
+
+/// Whether a run is as long as its file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// As long as the file says.
+    Length,
+    /// A budget of its own: times that are no percent stay what they are, and what lies behind the end is left out.
+    Budget,
+    /// A budget of its own, by which every time of an event is stretched.
+    Stretched,
 }
 
 /// Steps of an epoch whose length is unknown. Any number does that is above most numbers of events in an epoch.
@@ -27,16 +42,44 @@ impl Timebase {
             Duration::Steps(n) => (n, false),
             Duration::Fraction(_) => (steps_per_epoch, true),
         };
-        Timebase { total, steps_per_epoch, symbolic, in_epochs }
+        Timebase { total, steps_per_epoch, symbolic, in_epochs, nominal: total, given: Given::Length }
     }
 
     pub fn point(&self, point: Point) -> u64 {
         match point {
-            Point::Epoch(n) => n.saturating_mul(self.steps_per_epoch),
-            Point::Step(n) => n,
+            Point::Epoch(n) => self.event(n.saturating_mul(self.steps_per_epoch)),
+            Point::Step(n) => self.event(n),
             Point::Fraction(fraction) => share(fraction, self.total),
             Point::Start => 0,
             Point::End => self.total,
+        }
+    }
+
+    fn event(&self, step: u64) -> u64 {
+        if self.given == Given::Stretched { self.stretch(step) } else { step }
+    }
+
+    /// The same part of the budget that `step` is of the file's length.
+    fn stretch(&self, step: u64) -> u64 {
+        let stretched = u128::from(step) * u128::from(self.total) / u128::from(self.nominal.max(1));
+        u64::try_from(stretched).unwrap_or(u64::MAX)
+    }
+
+    /// The interval of an event that repeats.
+    pub fn interval(&self, duration: Duration) -> u64 {
+        let steps = self.duration(duration);
+        match duration {
+            Duration::Fraction(_) => steps,
+            // One that is there stays there.
+            _ => self.event(steps).max(steps.min(1)),
+        }
+    }
+
+    /// A duration of the learning rate's shape, which covers the budget as it would have covered the file's length.
+    pub fn of_the_rate(&self, duration: Duration) -> u64 {
+        match duration {
+            Duration::Fraction(_) => self.duration(duration),
+            _ => self.stretch(self.duration(duration)),
         }
     }
 

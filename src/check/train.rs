@@ -4,13 +4,14 @@ mod measured;
 
 pub use measured::{resolve, uncomputed};
 
+use super::Budget;
 use super::arguments::{self, cover, found, text_of};
 use super::conditions;
 use super::program::{Choice, Condition, Divergence, LrShape, TrainPlan};
 use super::ranges::{self, Asker};
 use super::report::Report;
 use super::suggest;
-use super::time::{Timebase, is_zero};
+use super::time::{Given, Timebase, is_zero};
 use super::train_words::*;
 use super::vocabulary::{MetricWord, Vocabulary};
 use crate::base::{Args, Clause, Diagnostic, Doc, Duration, Severity, Span, Spanned, Value};
@@ -25,6 +26,8 @@ pub struct Known {
     pub steps_per_epoch: Option<u64>,
     /// Largest number of steps that a run may have.
     pub steps_max: u64,
+    /// Steps that an arm of a comparison has, whatever the file says, and whether its events go along.
+    pub budget: Option<Budget>,
 }
 
 /// What the section says.
@@ -56,6 +59,10 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
     report.extend(diagnostics);
     let length = length(&head, report);
     let mut time = Timebase::new(length.unwrap_or(Duration::Epochs(60)), known.steps_per_epoch);
+    if let Some(budget) = known.budget {
+        time.total = budget.steps;
+        time.given = if budget.stretches { Given::Stretched } else { Given::Budget };
+    }
     // A length that has a mistake ends nowhere in particular, so nothing is said to lie behind it.
     if length.is_none() {
         time.symbolic = true;
@@ -503,7 +510,7 @@ impl Reader<'_> {
 
     fn lr(&mut self, args: Option<&Args>, optimizer: Option<&(Choice, f64)>) -> (LrShape, u64) {
         let Some(args) = args else { return (LrShape::Constant, 0) };
-        let warmup = args.duration("warmup").map_or(0, |duration| self.time.duration(duration));
+        let warmup = args.duration("warmup").map_or(0, |duration| self.time.of_the_rate(duration));
         if warmup > self.time.total && !self.time.symbolic {
             self.report.add(
                 Diagnostic::warning("G0204", args.span_of("warmup"), "the warm-up is longer than the run")
@@ -521,8 +528,8 @@ impl Reader<'_> {
             Some([Value::Word(word)]) if word == "cosine" => LrShape::Cosine { last },
             Some([Value::Word(word)]) if word == "linear" => LrShape::Linear { last },
             Some([Value::Word(_), Value::Factor(factor), Value::Duration(every)]) => {
-                let every_steps = self.time.duration(*every);
-                if every_steps == 0 {
+                let every_steps = self.time.of_the_rate(*every);
+                if self.time.duration(*every) == 0 {
                     self.report.add(super::no_interval(args.span_of("shape"), *every));
                 }
                 LrShape::Step { factor: *factor, every_steps: every_steps.max(1) }

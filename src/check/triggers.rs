@@ -6,7 +6,7 @@ use super::program::Trigger;
 use super::ranges::{self, Asker};
 use super::report::Report;
 use super::suggest;
-use super::time::Timebase;
+use super::time::{Given, Timebase};
 use super::train::{self, Measured};
 use super::vocabulary::Vocabulary;
 use crate::base::{Arg, Clause, Diagnostic, Doc, Duration, Kind, Point, Shape, Span, Spanned, Value};
@@ -194,25 +194,31 @@ fn at(trigger: &syntax::Trigger, span: Span, context: &Context, report: &mut Rep
     let step = time.point(point);
     let comparable = time.is_comparable(point);
     if step > time.total && comparable {
-        report.add(after_the_end(span, context));
+        after_the_end(span, context, report);
         return None;
     }
     let end = comparable && step == time.total;
     Some(Resolved { trigger: Trigger::At { step, end }, point: Some((point, span)), span, never: false })
 }
 
-fn after_the_end(span: Span, context: &Context) -> Diagnostic {
-    Diagnostic::error("G0202", span, "this comes after the end of the run")
-        .here("never reached")
-        .label(context.length_span, format!("the run ends at {}", context.time.moment(context.time.total)))
-        .help("give an earlier time, such as `at 90%`, or train longer")
+/// Nothing is wrong with an event behind the end of a budget: the file gives its time for the reference.
+fn after_the_end(span: Span, context: &Context, report: &mut Report) {
+    if context.time.given != Given::Length {
+        return;
+    }
+    report.add(
+        Diagnostic::error("G0202", span, "this comes after the end of the run")
+            .here("never reached")
+            .label(context.length_span, format!("the run ends at {}", context.time.moment(context.time.total)))
+            .help("give an earlier time, such as `at 90%`, or train longer"),
+    );
 }
 
 /// `from` behind the end: nothing of the event is left.
 fn from_after_the_end(options: &Options, context: &Context, report: &mut Report) -> Option<()> {
     match options.from {
         Some((point, span)) if context.time.point(point) > context.time.total && context.time.is_comparable(point) => {
-            report.add(after_the_end(span, context));
+            after_the_end(span, context, report);
             None
         }
         _ => Some(()),
@@ -239,7 +245,7 @@ fn every(
         }
     };
     let time = context.time;
-    let interval = time.duration(duration);
+    let interval = time.interval(duration);
     if interval == 0 {
         report.add(super::no_interval(span, duration));
         return None;
@@ -308,7 +314,7 @@ fn during(trigger: &syntax::Trigger, span: Span, context: &Context, report: &mut
         return None;
     }
     if first >= time.total && time.is_comparable(point(from)) {
-        report.add(after_the_end(span, context));
+        after_the_end(span, context, report);
         return None;
     }
     Some(Resolved { trigger: Trigger::During { from: first, to: last }, point: None, span, never: false })

@@ -210,22 +210,16 @@ fn read(
         _ => None,
     };
     let completed = check::complete(&mut schedule, base);
-    diagnostics.extend(syntax::resolve(&mut schedule, changes.set));
-    if let Some(words) = changes.length {
-        diagnostics.extend(check::set_length(&mut schedule, words));
-    }
     let folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
     let vocabulary = crate::run::vocabulary();
     let request = Request {
-        world,
-        vocabulary: &vocabulary,
-        folder: &folder,
-        named: &named,
         seed: changes.seed,
-        base: None,
         standing: changes.standing,
         completed,
+        set: changes.set,
+        length: changes.length,
         limits,
+        ..Request::new(world, &vocabulary, &folder, &named)
     };
     let checked = check::check(schedule, &request);
     diagnostics.extend(checked.diagnostics.iter().cloned());

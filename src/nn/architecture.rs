@@ -306,6 +306,23 @@ impl Architecture {
         })
     }
 
+    /// The same layers as a network that has not been trained: nothing is frozen, and norms have the ε that they begin
+    /// with.
+    pub fn fresh(&self) -> Architecture {
+        let mut fresh = self.clone();
+        fresh.change_layers(|layer| {
+            layer.frozen = false;
+            layer.settings.norm_epsilon = NORM_EPSILON;
+        });
+        fresh
+    }
+
+    /// Whether every width is one number and every layer surely there.
+    pub fn is_exact(&self) -> bool {
+        let exact = |feature: Feature| self.width(feature.axis).min == self.width(feature.axis).max;
+        exact(self.input) && self.all_layers().all(|layer| exact(layer.output) && layer.presence == Presence::Certain)
+    }
+
     /// Every layer by name, kind, width and activation, for who draws it:
     /// `input:64 h1:dense:256:relu r1:residual:32(a:dense:64:relu b:dense:32:linear) out:dense:10:linear`.
     pub fn sketch(&self) -> String {

@@ -62,9 +62,10 @@ impl Assembly {
                 *place = Some(section);
             }
             Statement::Event(event) => self.schedule.events.push(event),
-            Statement::Arm(arm) => {
+            Statement::Arm(mut arm) => {
                 if first_of(&mut self.arms, &mut self.found, "arm", &arm.name.node, arm.name.span) {
                     self.inner_lets(&arm);
+                    arm.behind = self.schedule.events.len();
                     self.schedule.arms.push(arm);
                 }
             }

@@ -82,6 +82,8 @@ pub struct Arm {
     pub head: Vec<Spanned<Atom>>,
     pub lets: Vec<Let>,
     pub events: Vec<Event>,
+    /// How many of the schedule's own events stand before it.
+    pub behind: usize,
     pub span: Span,
 }
 

@@ -311,7 +311,7 @@ impl<'a> Lower<'a> {
                 _ => head.extend(self.atom(&inner)),
             }
         }
-        Some(Arm { name: name?, head, lets, events, span })
+        Some(Arm { name: name?, head, lets, events, behind: 0, span })
     }
 
     // ── What could not be read ──

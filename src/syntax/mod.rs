@@ -10,6 +10,7 @@
 //!
 //! Parsing never fails and never panics: what is wrong is a [`Diagnostic`], and the rest is there.
 
+mod arms;
 mod assemble;
 pub mod ast;
 mod atoms;
@@ -24,10 +25,11 @@ mod resolve;
 mod scan;
 mod suggest;
 
+pub use arms::arm;
 pub use ast::{Arm, Atom, Event, Let, Phrase, Schedule, Section, Sweep, Trigger};
 pub use lexemes::{Lexeme, lexemes};
 pub use load::{clean, load};
-pub use resolve::{lets_as_text, resolve};
+pub use resolve::{lets_as_text, resolve, set};
 
 use crate::base::{Diagnostic, Sources, Span, Spanned};
 use assemble::Assembly;

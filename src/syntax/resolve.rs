@@ -38,20 +38,25 @@ pub fn literal_mistake(name: &str, value: &[Spanned<Atom>]) -> Option<Diagnostic
     }
 }
 
-/// Puts the `--set NAME=VALUE` pairs in place of the lets' values, then every value in place of its `$NAME`.
+/// Puts the `--set NAME=VALUE` pairs in place of the lets' values. An arm's own values are put over them.
+pub fn set(schedule: &mut Schedule, overrides: &[(String, String)]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, value) in overrides {
+        set_one(schedule, name, value, &mut found);
+    }
+    found
+}
+
+/// Puts every let's value in place of its `$NAME`.
 ///
 /// The span of a value is that of its use. A name that nobody defined becomes [`Atom::Bad`] and is
 /// reported; a let of the file itself that nobody uses is a warning (one that was included is not: shared
 /// files define more than each of their readers needs).
-pub fn resolve(schedule: &mut Schedule, overrides: &[(String, String)]) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    for (name, value) in overrides {
-        set(schedule, name, value, &mut found);
-    }
+pub fn resolve(schedule: &mut Schedule) -> Vec<Diagnostic> {
     let mut names = Names {
         values: schedule.lets.iter().map(|item| (item.name.node.clone(), item.value.clone())).collect(),
         used: HashMap::new(),
-        found,
+        found: Vec::new(),
     };
     let scope = HashMap::new();
     for atom in [&mut schedule.version, &mut schedule.seed].into_iter().flatten() {
@@ -84,7 +89,7 @@ pub fn resolve(schedule: &mut Schedule, overrides: &[(String, String)]) -> Vec<D
 }
 
 /// One `--set NAME=VALUE`.
-fn set(schedule: &mut Schedule, name: &str, value: &str, found: &mut Vec<Diagnostic>) {
+fn set_one(schedule: &mut Schedule, name: &str, value: &str, found: &mut Vec<Diagnostic>) {
     let file = schedule.sources.add(format!("<--set {}>", short(name)), value);
     let whole = Span::new(file, 0, value.len());
     let Some(item) = schedule.lets.iter_mut().find(|item| item.name.node == name) else {

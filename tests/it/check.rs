@@ -29,21 +29,13 @@ fn vocabulary() -> Vocabulary {
 
 /// Parses, resolves and checks one text; what the parser found comes first.
 pub fn checked(text: &str) -> Checked {
-    let (mut schedule, mut found) = syntax::parse("test.grow", text);
-    found.extend(syntax::resolve(&mut schedule, &[]));
+    let (schedule, mut found) = syntax::parse("test.grow", text);
     let world = Real::default();
     let vocabulary = vocabulary();
     let named = BTreeMap::new();
     let request = Request {
-        world: &world,
-        vocabulary: &vocabulary,
-        folder: Path::new("tests"),
-        named: &named,
-        seed: None,
-        base: None,
-        completed: None,
-        standing: None,
         limits: Limits { memory: Some(8 << 30), disk: Some(50 << 30), ..Limits::default() },
+        ..Request::new(&world, &vocabulary, Path::new("tests"), &named)
     };
     let mut checked = check(schedule, &request);
     found.append(&mut checked.diagnostics);
@@ -254,7 +246,7 @@ when val_loss plateaus for 5 epochs or val_loss > 1 stop
 
 #[test]
 fn what_cannot_run_yet_is_checked_and_named() {
-    let text = format!("{COMPLETE}arm wide {{ at epoch 20 widen h2 to 256 }}\n");
+    let text = COMPLETE.replace("model {", "model from \"w.safetensors\" {");
     let checked = checked(&text);
     assert_eq!(checked.diagnostics, []);
     let [found] = checked.unavailable.as_slice() else { panic!("{:#?}", checked.unavailable) };

@@ -6,23 +6,9 @@ use growrun::syntax;
 
 /// Codes of what is wrong with a schedule that lies in `folder`, what is missing included.
 fn findings(folder: &Path, text: &str) -> Vec<String> {
-    let (mut schedule, mut found) = syntax::parse("page.grow", text);
-    found.extend(syntax::resolve(&mut schedule, &[]));
+    let (schedule, mut found) = syntax::parse("page.grow", text);
     let named = BTreeMap::new();
-    let checked = check(
-        schedule,
-        &Request {
-            world: &Real::default(),
-            vocabulary: &growrun::run::vocabulary(),
-            folder,
-            named: &named,
-            seed: None,
-            base: None,
-            completed: None,
-            standing: None,
-            limits: Default::default(),
-        },
-    );
+    let checked = check(schedule, &Request::new(&Real::default(), &growrun::run::vocabulary(), folder, &named));
     found.extend(checked.missing);
     found.extend(checked.diagnostics);
     found.iter().map(|diagnostic| format!("{}: {}", diagnostic.code, diagnostic.message)).collect()

@@ -44,7 +44,7 @@ pub const TARGETS: &[Target] = &[
 pub fn grammar(bytes: &[u8]) {
     let world = Shelf::of(["s.grow", "a.grow", "b.grow"], bytes);
     let (mut schedule, mut found) = syntax::load(&world, Path::new("s.grow")).expect("the file is there");
-    found.extend(syntax::resolve(&mut schedule, &[]));
+    found.extend(syntax::resolve(&mut schedule));
     hold(&schedule, &found);
     shown(&found, &schedule.sources);
     let text = String::from_utf8_lossy(bytes);
@@ -97,21 +97,16 @@ pub fn checker(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (mut schedule, mut found) = syntax::parse("s.grow", text);
     let completed = check::complete(&mut schedule, None);
-    found.extend(syntax::resolve(&mut schedule, &[]));
     let world = Shelf::with_examples();
+    let (vocabulary, named) = (run::vocabulary(), BTreeMap::new());
     let request = Request {
-        world: &world,
-        vocabulary: &growrun::run::vocabulary(),
-        folder: Path::new("."),
-        named: &BTreeMap::new(),
-        seed: None,
-        base: None,
-        standing: None,
         completed,
         // Small, so that a text that fires at every step of a long run costs a refusal and no seconds.
         limits: Limits { parameters: 1_000_000, steps: 100_000, events: 200, memory: Some(1 << 30), disk: None },
+        ..Request::new(&world, &vocabulary, Path::new("."), &named)
     };
-    let Checked { diagnostics, unavailable, missing, program, timeline, sources } = check::check(schedule, &request);
+    let Checked { diagnostics, unavailable, missing, program, timeline, sources, .. } =
+        check::check(schedule, &request);
     found.extend(diagnostics);
     found.extend(unavailable);
     found.extend(missing);
@@ -247,21 +242,10 @@ at end evaluate test
 ";
 
 fn small_run() -> (Program, Dataset) {
-    let (mut schedule, mut found) = syntax::parse("s.grow", SMALL);
-    found.extend(syntax::resolve(&mut schedule, &[]));
+    let (schedule, found) = syntax::parse("s.grow", SMALL);
     let world = Shelf::holding([]);
     let (vocabulary, named) = (run::vocabulary(), BTreeMap::new());
-    let request = Request {
-        world: &world,
-        vocabulary: &vocabulary,
-        folder: Path::new("."),
-        named: &named,
-        seed: None,
-        base: None,
-        standing: None,
-        completed: None,
-        limits: Limits::default(),
-    };
+    let request = Request::new(&world, &vocabulary, Path::new("."), &named);
     let checked = check::check(schedule, &request);
     let program = checked.program.unwrap_or_else(|| panic!("{found:?} {:?}", checked.diagnostics));
     let place = Place { world: &world, folder: Path::new("."), named: &named, seed: program.seed };

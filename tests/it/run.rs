@@ -25,23 +25,9 @@ pub fn program(text: &str, seed: Option<u64>) -> Result<Program, Vec<Diagnostic>
 
 pub fn checked(text: &str, seed: Option<u64>) -> (Checked, Vec<Diagnostic>) {
     let world = Real::default();
-    let (mut schedule, mut diagnostics) = syntax::parse("test.grow", text);
-    diagnostics.extend(syntax::resolve(&mut schedule, &[]));
+    let (schedule, mut diagnostics) = syntax::parse("test.grow", text);
     let (vocabulary, named) = (run::vocabulary(), BTreeMap::new());
-    let mut checked = check(
-        schedule,
-        &Request {
-            world: &world,
-            vocabulary: &vocabulary,
-            folder: Path::new("."),
-            named: &named,
-            seed,
-            base: None,
-            completed: None,
-            standing: None,
-            limits: Default::default(),
-        },
-    );
+    let mut checked = check(schedule, &Request { seed, ..Request::new(&world, &vocabulary, Path::new("."), &named) });
     diagnostics.append(&mut checked.diagnostics);
     (checked, diagnostics)
 }

@@ -70,7 +70,7 @@ compare grown, small, scratch by val_accuracy match flops seeds 5
 
 fn read(text: &str) -> (Schedule, Vec<Diagnostic>) {
     let (mut schedule, mut found) = syntax::parse("test.grow", text);
-    found.extend(syntax::resolve(&mut schedule, &[]));
+    found.extend(syntax::resolve(&mut schedule));
     (schedule, found)
 }
 
@@ -524,7 +524,8 @@ fn names_take_the_values_of_set_of_an_arm_and_of_the_file_in_that_order() {
     let (mut schedule, found) = syntax::parse("t.grow", &text);
     assert_eq!(found, vec![]);
     let set = [("width".to_string(), "1_6".to_string()), ("pause".to_string(), "10%".to_string())];
-    assert_eq!(syntax::resolve(&mut schedule, &set), vec![]);
+    assert_eq!(syntax::set(&mut schedule, &set), vec![]);
+    assert_eq!(syntax::resolve(&mut schedule), vec![]);
     assert_eq!(show(&schedule.events[0].trigger.head), "%0.1");
     assert_eq!(show(&schedule.events[0].actions[0].atoms), "widen h2 to 16");
     assert_eq!(show(&schedule.events[1].trigger.head), "epoch 16..9");
@@ -557,7 +558,8 @@ fn a_wrong_set_is_reported_in_a_source_of_its_own() {
     ];
     for (name, value, code, place, help) in cases {
         let (mut schedule, _) = syntax::parse("t.grow", "let width = 8\nseed $width");
-        let found = syntax::resolve(&mut schedule, &[(name.into(), value.into())]);
+        let mut found = syntax::set(&mut schedule, &[(name.into(), value.into())]);
+        found.extend(syntax::resolve(&mut schedule));
         assert_eq!(found.len(), 1, "{name}={value}: {found:?}");
         assert_eq!((found[0].code, schedule.sources.slice(found[0].span())), (code, place));
         assert_eq!(found[0].help.as_deref(), Some(help));
@@ -592,7 +594,7 @@ fn includes_stand_in_place_and_relative_to_their_file() {
     let times: Vec<String> = schedule.events.iter().map(|event| show(&event.trigger.head)).collect();
     assert_eq!(times, ["epoch 1", "epoch 2", "epoch 3", "epoch 4"]);
     assert_eq!(schedule.sources.0.len(), 3);
-    assert_eq!(syntax::resolve(&mut schedule, &[]), vec![], "what an included file defines may be unused");
+    assert_eq!(syntax::resolve(&mut schedule), vec![], "what an included file defines may be unused");
 }
 
 #[test]

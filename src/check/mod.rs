@@ -14,6 +14,7 @@ pub mod conditions;
 pub mod cost;
 pub mod data;
 mod experiment;
+pub mod flops;
 mod join;
 pub mod model;
 pub mod program;

@@ -6,20 +6,10 @@ use super::session::{self, Session};
 use super::terminal::{Style, note, say, say_json};
 use super::{Context, confine, exit, machine, numbers, render};
 use crate::base::text::one_line;
-use crate::check::{Planned, Program, cost};
+use crate::check::{Planned, Program, cost, flops};
 use crate::nn::Architecture;
 use serde_json::{Value, json};
 use std::fmt::Write;
-
-/// Training between two changes of the network.
-struct Phase<'a> {
-    from: u64,
-    to: u64,
-    architecture: &'a Architecture,
-    /// What happens at its beginning.
-    events: Vec<&'a Planned>,
-    flops: f64,
-}
 
 pub fn run(context: &Context, plan: &Plan) -> i32 {
     confine::to_schedules(context, std::slice::from_ref(&plan.file), &plan.overrides, None);
@@ -36,42 +26,11 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
     };
     note(&render::human(&found, session.sources(), context.terminal.stderr));
     if plan.json {
-        let phases = phases(program, &session.checked.timeline);
-        say_json(&format!("{}\n", object(program, &phases, &session, &found)));
+        say_json(&format!("{}\n", object(program, &session, &found)));
     } else {
         say(&human(program, &session.checked.timeline, disk(program, &session), context.terminal.stdout));
     }
     exit::OK
-}
-
-fn phases<'a>(program: &'a Program, timeline: &'a [Planned]) -> Vec<Phase<'a>> {
-    let start = Phase { from: 0, to: 0, architecture: &program.architecture, events: Vec::new(), flops: 0.0 };
-    let mut phases = vec![start];
-    for planned in timeline.iter().filter(|planned| planned.growth.is_some()) {
-        let last = phases.last_mut().expect("begins with one");
-        if last.from == planned.step && (!last.events.is_empty() || planned.step == 0) {
-            last.architecture = &planned.after;
-            last.events.push(planned);
-        } else {
-            phases.push(Phase {
-                from: planned.step,
-                to: 0,
-                architecture: &planned.after,
-                events: vec![planned],
-                flops: 0.0,
-            });
-        }
-    }
-    // The last batch of an epoch may be short, so examples are counted and not batches.
-    let examples_per_step = program.data.examples as f64 / program.data.steps_per_epoch.max(1) as f64;
-    let ends: Vec<u64> = phases.iter().skip(1).map(|phase| phase.from).chain([program.train.steps]).collect();
-    for (phase, end) in phases.iter_mut().zip(ends) {
-        phase.to = end.max(phase.from);
-        let examples = (phase.to - phase.from) as f64 * examples_per_step;
-        // Backward costs twice what forward does.
-        phase.flops = 3.0 * phase.architecture.forward_flops() as f64 * examples;
-    }
-    phases
 }
 
 /// `784-64-64-10`; a width that a `when` may have changed is written as its interval.
@@ -106,7 +65,8 @@ fn epochs(program: &Program, step: u64) -> String {
 
 /// The plan of a checked schedule as a person reads it. `disk`: bytes of its run directory.
 pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -> String {
-    let phases = phases(program, timeline);
+    let course = flops::course(program, timeline);
+    let phases = &course.phases;
     let mut out = String::new();
     let head = [
         program.name.clone(),
@@ -121,13 +81,13 @@ pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -
             vec![
                 format!("epoch {} to {}", epochs(program, phase.from), epochs(program, phase.to)),
                 format!("steps {} to {}", phase.from, phase.to),
-                shape(phase.architecture),
-                format!("{} parameters", parameters(phase.architecture)),
-                numbers::flops(phase.flops),
+                shape(&phase.architecture),
+                format!("{} parameters", parameters(&phase.architecture)),
+                numbers::flops(phase.flops() as f64),
             ]
         })
         .collect();
-    for (line, phase) in aligned(&rows).iter().zip(&phases) {
+    for (line, phase) in aligned(&rows).iter().zip(phases) {
         for planned in &phase.events {
             let Some(growth) = &planned.growth else { continue };
             let maybe = if planned.certain { "" } else { ", if its condition holds" };
@@ -143,28 +103,33 @@ pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -
     }
     let _ = writeln!(
         out,
-        "  {} in all, forward and backward · about {} of memory · about {} of disk",
-        numbers::flops(phases.iter().map(|phase| phase.flops).sum()),
-        numbers::bytes(phases.iter().map(|phase| memory(program, phase.architecture)).max().unwrap_or(0)),
+        "  {}{} in all, forward and backward · about {} of memory · about {} of disk",
+        if course.conditional { "about " } else { "" },
+        numbers::flops(course.flops() as f64),
+        numbers::bytes(phases.iter().map(|phase| memory(program, &phase.architecture)).max().unwrap_or(0)),
         numbers::bytes(disk),
     );
     out
 }
 
-fn object(program: &Program, phases: &[Phase], session: &Session, found: &[crate::base::Diagnostic]) -> Value {
-    let phases: Vec<Value> = phases
+fn object(program: &Program, session: &Session, found: &[crate::base::Diagnostic]) -> Value {
+    let course = flops::course(program, &session.checked.timeline);
+    let memory_bytes = course.phases.iter().map(|phase| memory(program, &phase.architecture)).max();
+    let phases: Vec<Value> = course
+        .phases
         .iter()
         .map(|phase| {
             let (low, high) = phase.architecture.parameter_count();
             json!({
                 "from_step": phase.from,
                 "to_step": phase.to,
-                "architecture": shape(phase.architecture),
+                "architecture": shape(&phase.architecture),
                 "parameters": high,
                 "parameters_min": low,
-                "flops": phase.flops,
-                "memory_bytes": memory(program, phase.architecture),
-                "checkpoint_bytes": cost::checkpoint(phase.architecture),
+                "flops": phase.flops(),
+                "growth_flops": phase.growth,
+                "memory_bytes": memory(program, &phase.architecture),
+                "checkpoint_bytes": cost::checkpoint(&phase.architecture),
             })
         })
         .collect();
@@ -193,6 +158,9 @@ fn object(program: &Program, phases: &[Phase], session: &Session, found: &[crate
         "steps": program.train.steps,
         "steps_per_epoch": program.data.steps_per_epoch,
         "phases": phases,
+        "flops": course.flops(),
+        "conditional": course.conditional,
+        "memory_bytes": memory_bytes,
         "disk_bytes": disk(program, session),
         "events": events,
         "diagnostics": machine::findings(found, session.sources()),

@@ -8,7 +8,8 @@ use super::realise::{Edit, width};
 use super::rewrite::{Given, Origin};
 use super::svd::left_singular;
 use super::{Measurements, Plan, anatomy};
-use crate::nn::{Activation, AxisId, Dim, Layer, Parameter, Role, Side};
+use crate::nn::architecture::Feature;
+use crate::nn::{Activation, Architecture, AxisId, Dim, Layer, Parameter, Role, Side};
 use crate::tensor::{Real, product};
 use ndarray::{Array2, ArrayD, Axis};
 
@@ -25,6 +26,24 @@ pub(super) struct Units {
     pub correction: Option<Edit>,
     pub note: Option<String>,
     pub flops: u64,
+}
+
+/// What [`units`] counts after measuring so many examples, but for the decomposition: how long that takes, and which
+/// rank it finds, depends on the data. Here the rank is taken to be full.
+pub(super) fn products(axis: AxisId, plan: &Plan, before: &Architecture, measured: u64) -> u64 {
+    let writer = anatomy::weight_writers(axis, &plan.after).next();
+    let Some((reader, writer)) = anatomy::weight_readers(axis, &plan.after).next().zip(writer) else { return 0 };
+    let width = |feature: Feature| before.width(feature.axis).max as u64 * feature.values_per_unit() as u64;
+    let (out, read) = (width(reader.output), width(writer.input));
+    let of_m = measured.saturating_mul(out).saturating_mul(read);
+    let wanted = (plan.after.width(axis).max as u64).saturating_sub(before.width(axis).max as u64);
+    let of_signs = if is_flat_at_zero(writer.settings.activation) {
+        let a_unit = out.saturating_mul(read).saturating_add(measured.saturating_mul(out.saturating_add(2 * read)));
+        wanted.min(out).min(read).saturating_mul(a_unit)
+    } else {
+        0
+    };
+    of_m.saturating_add(of_signs).saturating_mul(2)
 }
 
 /// The fresh units of `axis`, which one layer writes and one layer reads, as the plan has made sure.

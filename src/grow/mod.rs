@@ -52,6 +52,11 @@ pub fn find(word: &str) -> Option<&'static dyn Operator> {
 /// No machine holds more learned numbers. The limit that a user can raise is far lower and not growth's concern.
 pub const PARAMETERS_MAX: u64 = 1_000_000_000_000;
 
+/// The first examples of the training part, in file order, on which growth is measured.
+pub const MEASURED: usize = 1024;
+/// Those on which the network is compared before and after.
+pub const PROBED: usize = 256;
+
 /// How fresh units of `widen` are made (docs/growth.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {

@@ -37,6 +37,17 @@ pub enum Needs {
     Gradients,
 }
 
+impl Needs {
+    /// What measuring costs, in forward passes; a backward pass costs two.
+    pub fn forward_passes(self) -> u64 {
+        match self {
+            Needs::Nothing => 0,
+            Needs::Activations => 1,
+            Needs::Gradients => 3,
+        }
+    }
+}
+
 /// What happens to the learning rate at the event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LrPolicy {
@@ -96,5 +107,20 @@ impl Plan {
             return Err(missing);
         }
         Ok(())
+    }
+
+    /// Floating-point operations of carrying the plan out, as a run counts them, on a training part of so many
+    /// examples: the passes that measure, the products that choose units, and the probe before and after. Not with
+    /// it, because it depends on the data: the decomposition of `gradmax`, small beside the product that it decomposes.
+    pub fn flops(&self, before: &Architecture, examples: u64) -> u64 {
+        if self.changes.is_empty() {
+            return 0;
+        }
+        let (measured, probed) = (examples.min(super::MEASURED as u64), examples.min(super::PROBED as u64));
+        let (forward, forward_after) = (before.forward_flops(), self.after.forward_flops());
+        let passes = forward.saturating_mul(self.needs.forward_passes()).saturating_mul(measured);
+        let probe = forward.saturating_add(forward_after).saturating_mul(probed);
+        let products = super::realise::products(self, before, measured);
+        passes.saturating_add(probe).saturating_add(products)
     }
 }

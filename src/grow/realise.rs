@@ -2,7 +2,7 @@
 
 use super::norms::{self, Renorm};
 use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native};
-use super::{Change, Measurements, Method, Plan, Recipe, gradmax, narrowing};
+use super::{Change, Measurements, Method, Plan, Rank, Recipe, gradmax, narrowing};
 use crate::base::Refusal;
 use crate::base::rng::{Purpose, Stream};
 use crate::nn::architecture::Norm;
@@ -58,6 +58,22 @@ pub struct Concrete {
     pub notes: Vec<String>,
     /// Floating-point operations that the choices took beside the measuring.
     pub flops: u64,
+}
+
+/// The operations of the products by which `plan` chooses units after measuring so many examples. `before`: what it
+/// was made for.
+pub(super) fn products(plan: &Plan, before: &Architecture, measured: u64) -> u64 {
+    let forward = |layer: &Layer| before.layer(&layer.name).map_or(0, |old| old.kind.forward_flops(old, before));
+    let of = |change: &Change| match change {
+        // ∂L/∂z·W at every layer that reads the axis.
+        Change::Narrow { axis, rank: Rank::Gradient } => super::anatomy::weight_readers(*axis, &plan.after)
+            .map(forward)
+            .fold(0, u64::saturating_add)
+            .saturating_mul(measured),
+        Change::Widen { axis, method: Method::Gradmax, .. } => gradmax::products(*axis, plan, before, measured),
+        _ => 0,
+    };
+    plan.changes.iter().map(of).fold(0, u64::saturating_add)
 }
 
 /// Makes every choice of `plan`: which unit is copied, with which share, which unit goes. `measurements` hold what

@@ -2,11 +2,11 @@
 
 use super::event::*;
 use super::execute::{Failure, Flow, Run};
-use super::measuring::{self, MEASURED};
+use super::measuring;
 use crate::base::Duration;
 use crate::check::program::{Action, Program};
 use crate::check::time::share;
-use crate::grow::{LrPolicy, Measurements, Needs, Operator, Plan, Promise};
+use crate::grow::{LrPolicy, MEASURED, Measurements, Needs, Operator, PROBED, Plan, Promise};
 use crate::train::Targets;
 
 impl Run<'_> {
@@ -85,7 +85,7 @@ impl Run<'_> {
     /// `None` where the network gives no finite numbers any more.
     pub(super) fn rewrite(&mut self, plan: Plan, action: &Action) -> Result<Option<(Growth, Vec<String>)>, Failure> {
         let began = self.world.seconds();
-        let parameters_before = self.parameters();
+        let (parameters_before, forward_before) = (self.parameters(), self.forward_flops);
         let x = self.probe_inputs();
         let width = self.network.inputs();
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
@@ -105,8 +105,9 @@ impl Run<'_> {
         // Here, where the parameters are in the form that a digest reads: the probe packs them.
         let weights = crate::nn::parameter::digest(self.network.parameters());
         let measured = probe.after(&mut self.network, view, &plan);
-        let probed = 2 * (x.len() / width) as u64;
-        self.progress.flops = self.progress.flops.saturating_add(probed.saturating_mul(self.forward_flops));
+        // The probe went once through the network as it was and once through that of now.
+        let forward = forward_before.saturating_add(self.forward_flops);
+        self.progress.flops = self.progress.flops.saturating_add(forward.saturating_mul((x.len() / width) as u64));
         let growth = Growth {
             step: self.progress.step,
             epoch: self.epoch(),
@@ -148,9 +149,9 @@ impl Run<'_> {
         measuring::measure(&self.network, plan, &self.loss, view, targets)
     }
 
-    /// The first min(256, n) training examples in file order, scaled, row-major.
+    /// The first training examples in file order, scaled, row-major.
     pub(super) fn probe_inputs(&self) -> Vec<f32> {
-        self.first_inputs(256)
+        self.first_inputs(PROBED)
     }
 
     /// The first min(`count`, n) training examples in file order, scaled, row-major.

@@ -6,9 +6,6 @@ use crate::tensor::Real;
 use crate::train::{Loss, Targets, Trainer};
 use ndarray::ArrayView2;
 
-/// The first examples of the training part, in file order, on which growth is measured.
-pub const MEASURED: usize = 1024;
-
 /// Measures what `plan` needs on x: [example, in], in evaluation mode. The network stays as it is: parameters,
 /// optimiser state, ages and gradients are those of a copy, in which frozen layers pass gradients on, too.
 pub fn measure<T: Real>(
@@ -38,11 +35,5 @@ pub fn measure<T: Real>(
 
 /// Floating-point operations that this takes with `examples`, given those of one forward pass of one example.
 pub(super) fn flops(needs: Needs, examples: usize, forward: u64) -> u64 {
-    let passes = match needs {
-        Needs::Nothing => 0,
-        Needs::Activations => 1,
-        // A backward pass costs two forward passes.
-        Needs::Gradients => 3,
-    };
-    forward.saturating_mul(passes).saturating_mul(examples as u64)
+    forward.saturating_mul(needs.forward_passes()).saturating_mul(examples as u64)
 }

@@ -17,13 +17,14 @@ mod restore;
 mod shock;
 mod training;
 
+pub use crate::grow::MEASURED;
 pub use event::{
     Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, Heading, MetricValue, Reason, RolledBack, Shock,
     Started, Status, Stepped,
 };
 pub use execute::{Autosave, Consumer, Failure, Options, execute, proceed};
 pub use history::History;
-pub use measuring::{MEASURED, measure};
+pub use measuring::measure;
 pub use progress::{Progress, Resumption, Saved};
 
 use crate::base::Refusal;

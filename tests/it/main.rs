@@ -6,6 +6,7 @@ mod data;
 mod engine;
 mod examples;
 mod faults;
+mod flops;
 mod fuzz_corpora;
 mod fuzz_entries;
 mod growth;

@@ -67,7 +67,7 @@ fn of_a_finished_run_the_result_is_told_again() {
     insta::assert_snapshot!(steady(&output), @r#"
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
-      val_accuracy 10.0 % · test_accuracy 10.0 % · 1.9k parameters · 30.4 MFLOP
+      val_accuracy 10.0 % · test_accuracy 10.0 % · 1.9k parameters · 30.2 MFLOP
       record  runs/first-growth/0001   weights blake3:…
       next    growrun verify runs/first-growth/0001 · growrun resume runs/first-growth/0001 --train '12 epochs'
     "#);
@@ -88,7 +88,7 @@ fn a_longer_run_is_a_new_one_that_names_its_parent() {
     insta::assert_snapshot!(steady(&output), @r#"
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
-      val_accuracy 11.7 % · test_accuracy 10.0 % · 1.9k parameters · 41.1 MFLOP
+      val_accuracy 11.7 % · test_accuracy 10.0 % · 1.9k parameters · 40.9 MFLOP
       record  runs/first-growth/0002   weights blake3:…
       next    growrun verify runs/first-growth/0002 · growrun resume runs/first-growth/0002 --train '16 epochs'
     "#);
@@ -119,7 +119,7 @@ fn another_schedule_goes_on_from_where_the_run_stands() {
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
       epoch 7   widen h1 16 → 32   promise bitwise            drift 0        params 1.9k → 3.5k   shock 0   grad 0.29 fresh, 0.87 old
-      val_accuracy 13.3 % · test_accuracy 11.7 % · 3.5k parameters · 58.7 MFLOP
+      val_accuracy 13.3 % · test_accuracy 11.7 % · 3.5k parameters · 57.7 MFLOP
       record  runs/first-growth/0002   weights blake3:…
       next    growrun verify runs/first-growth/0002 · growrun resume runs/first-growth/0002 --train '18 epochs'
     "#);
@@ -202,7 +202,7 @@ fn broken_checkpoints_are_told_and_set_aside() {
     insta::assert_snapshot!(steady(&output), @r#"
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
-      val_accuracy 10.0 % · test_accuracy 10.0 % · 1.9k parameters · 30.4 MFLOP
+      val_accuracy 10.0 % · test_accuracy 10.0 % · 1.9k parameters · 30.2 MFLOP
       record  runs/first-growth/0001   weights blake3:…
       next    growrun verify runs/first-growth/0001 · growrun resume runs/first-growth/0001 --train '12 epochs'
     "#);

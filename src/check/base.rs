@@ -89,6 +89,22 @@ pub fn length_words(text: &str) -> Option<&str> {
     text.strip_prefix("train ")?.strip_suffix(" { }")
 }
 
+/// Adds events in the words of `text`, which the sources call `name`; they come last.
+pub fn add_events(schedule: &mut Schedule, name: &str, text: &str) {
+    let by = schedule.sources.0.len() as u16;
+    let (mut read, found) = syntax::parse(name, text);
+    assert!(found.is_empty(), "our own words are good: {found:?}");
+    schedule.sources.0.append(&mut read.sources.0);
+    for mut event in read.events {
+        shift(&mut event.span, by);
+        shift(&mut event.trigger.span, by);
+        shift(&mut event.trigger.word.span, by);
+        event.trigger.head.iter_mut().for_each(|atom| shift_atom(atom, by));
+        event.actions.iter_mut().for_each(|phrase| shift_phrase(phrase, by));
+        schedule.events.push(event);
+    }
+}
+
 fn shift(span: &mut Span, by: u16) {
     span.file += by;
 }

@@ -240,6 +240,8 @@ fn finish(
             drop_last: common.drop_last,
             balanced_classes: common.class_weights.is_some(),
             examples: sizes.train,
+            has_val: sizes.val > 0,
+            has_test: sizes.test.is_some_and(|test| test > 0),
             steps_per_epoch,
             bytes,
         }),

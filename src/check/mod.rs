@@ -13,7 +13,7 @@ pub mod codes;
 pub mod conditions;
 pub mod cost;
 pub mod data;
-mod experiment;
+pub mod experiment;
 pub mod flops;
 mod join;
 pub mod model;
@@ -33,7 +33,7 @@ mod variants;
 pub mod vocabulary;
 pub mod windows;
 
-pub use base::{LENGTH_NAME, STARTER_NAME, complete, is_fragment, length_words, set_length};
+pub use base::{LENGTH_NAME, STARTER_NAME, add_events, complete, is_fragment, length_words, set_length};
 pub use program::{Comparison, Matching, Program, Sweep};
 pub use replay::{Planned, PlannedGrowth};
 pub use vocabulary::{MetricWord, Vocabulary};
@@ -185,6 +185,11 @@ pub struct CheckedArm {
 }
 
 impl Checked {
+    /// Whether this is more than one schedule to run.
+    pub fn is_several(&self) -> bool {
+        !self.arms.is_empty() || !self.sweeps.is_empty() || self.comparison.is_some()
+    }
+
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }

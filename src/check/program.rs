@@ -55,6 +55,9 @@ pub struct DataPlan {
     pub balanced_classes: bool,
     /// Examples of the training part.
     pub examples: usize,
+    /// Whether there are examples to validate with, and some for the end.
+    pub has_val: bool,
+    pub has_test: bool,
     pub steps_per_epoch: u64,
     /// Memory that all examples take while they are divided.
     pub bytes: u64,

@@ -5,12 +5,12 @@
 
 pub mod arguments;
 mod check;
+mod compare;
 mod confine;
 mod diff;
 pub mod explain;
 pub mod machine;
 mod new;
-pub mod numbers;
 pub mod outcome;
 mod pack;
 pub mod plan;
@@ -28,6 +28,8 @@ pub mod terminal;
 mod training;
 mod usage;
 mod verify;
+
+pub use crate::base::numbers;
 
 use crate::base::{Diagnostic, Error, Sources, World, world::Real};
 use arguments::{Command, WELCOME};
@@ -77,6 +79,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Resume(resume)) => resume::run(&context, &resume, command),
         Some(Command::Check(check)) => check::run(&context, &check),
         Some(Command::Plan(plan)) => plan::run(&context, &plan),
+        Some(Command::Compare(compare)) => compare::run(&context, &compare, command),
         Some(Command::Predict(predict)) => predict::run(&context, &predict),
         Some(Command::Runs(runs)) => runs::run(&context, &runs),
         Some(Command::Diff(diff)) => diff::run(&context, &diff),

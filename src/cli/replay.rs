@@ -159,6 +159,10 @@ fn recorder<'w>(
     let Some(out) = &replay.out else { return Ok(None) };
     let recorder = Recorder::create(world, out, program, dataset, origin)?;
     world.confine(&[], &[recorder.folder().into()]);
+    let recorder = match &record.arm {
+        Some(arm) => recorder.of_arm(arm.clone()),
+        None => recorder,
+    };
     Ok(Some(match &record.parent {
         Some(parent) => recorder.branch(parent.clone()),
         None => recorder,

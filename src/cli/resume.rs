@@ -158,7 +158,10 @@ fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -
         digest: read.entry.digest.clone(),
     };
     let origin = Origin { command: origin.command, sandbox: origin.sandbox, ..session.origin() };
-    let recorder = Recorder::create(world, &resume.out, program, &dataset, origin)?.branch(parent);
+    let mut recorder = Recorder::create(world, &resume.out, program, &dataset, origin)?.branch(parent);
+    if let Some(arm) = &session.arm {
+        recorder = recorder.of_arm(arm.clone());
+    }
     let job = Job {
         program,
         dataset: &dataset,
@@ -225,6 +228,13 @@ fn without_mistakes(context: &Context, session: Session) -> Result<Session, Stop
     let mut found = session.diagnostics.clone();
     if !session.has_errors() {
         found.extend(session.obstacles());
+    }
+    if !session.checked.arms.is_empty() && session.arm.is_none() {
+        return Err(Stop::Refused(Refusal::error(
+            "G0224",
+            "a run goes on with one schedule, and this one has arms",
+            "write the events of one arm outside of it",
+        )));
     }
     if session.checked.program.is_none() || found.iter().any(|found| found.severity == Severity::Error) {
         return Err(Stop::Mistakes(found, session.sources().clone()));

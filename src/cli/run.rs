@@ -1,10 +1,11 @@
 //! `growrun run`: check, train, grow, record, and tell how it went.
 
-use super::arguments::Run;
+use super::arguments::{Compare, Run};
 use super::render;
+use super::session::Session;
 use super::training::{self, Job, refused};
 use super::{Context, confine, session};
-use crate::base::Severity;
+use crate::base::{Refusal, Severity};
 use crate::check::Program;
 use crate::record::{Origin, Recorder};
 use crate::run;
@@ -17,6 +18,12 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, run.json),
     };
+    if !session.has_errors() && session.arm.is_none() && session.checked.is_several() {
+        if session.checked.comparison.is_none() {
+            return refused(context, &which(run, &session), run.json);
+        }
+        return super::compare::of_session(context, &Compare::of(run), &session, confinement, command);
+    }
     let mut found = session.diagnostics.clone();
     if !session.has_errors() {
         let obstacles = session.obstacles();
@@ -42,6 +49,10 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         Ok(recorder) => recorder,
         Err(error) => return context.world_failed(&error, run.json),
     };
+    let recorder = match &session.arm {
+        Some(arm) => recorder.of_arm(arm.clone()),
+        None => recorder,
+    };
     confine::to_run_directory(context, recorder.folder());
     let job = Job {
         program,
@@ -53,6 +64,21 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         json: run.json,
     };
     training::train(context, job, recorder, |folder, code| next_commands(run, program, folder, code))
+}
+
+/// What a schedule is refused with that is several.
+fn which(run: &Run, session: &Session) -> Refusal {
+    let file = run.file.display();
+    let (what, flag) = match (session.checked.arms.first(), session.checked.sweeps.first()) {
+        (Some(arm), _) => ("arms", format!("--arm {}", arm.name)),
+        (None, Some(sweep)) => ("a sweep", format!("--set {}={}", sweep.name, sweep.values[0])),
+        (None, None) => unreachable!("it is several"),
+    };
+    Refusal::error(
+        "G0224",
+        format!("this schedule has {what}, and no `compare` line says that they are compared"),
+        format!("`growrun {file} {flag}` runs one of them, `growrun compare {file}` compares them"),
+    )
 }
 
 /// What makes sense after this run, of the commands that are there.

@@ -3,15 +3,18 @@
 use super::Context;
 use super::arguments::Overrides;
 use super::render::without_place;
+use crate::base::text::short;
 use crate::base::world::Overlay;
 use crate::base::{Diagnostic, Error, Severity, Sources, World};
 use crate::check::program::Base;
-use crate::check::{self, Checked, Limits, Program, Request, Standing};
+use crate::check::{self, Budget, Checked, Limits, OfAnArm, Program, Request, Standing, suggest};
+use crate::compare::arms::{self, Cut, Judged};
+use crate::compare::desk::Desk;
 use crate::data::Place;
-use crate::record::Origin;
 use crate::record::locate::{self, Places};
-use crate::record::schema::Record;
-use crate::syntax;
+use crate::record::schema::{Arm, Record};
+use crate::record::{Origin, load};
+use crate::syntax::{self, Schedule};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +26,11 @@ pub struct Session {
     pub named: BTreeMap<String, PathBuf>,
     /// The schedule's own.
     pub folder: PathBuf,
+    /// The schedule with all its arms, on the sections of its base and with the values of `--set`.
+    pub schedule: Schedule,
+    pub base: Option<Base>,
+    /// The arm that was chosen.
+    pub arm: Option<Arm>,
 }
 
 impl Session {
@@ -46,6 +54,50 @@ impl Session {
         Origin { folder, named: self.named.clone(), ..Origin::default() }
     }
 
+    /// Makes `--arm NAME` the schedule that is run.
+    fn choose(&mut self, name: &str) {
+        if self.has_errors() {
+            return;
+        }
+        let arms = &self.checked.arms;
+        let Some(arm) = arms.iter().find(|arm| arm.name == name) else {
+            let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
+            let help = match suggest::help(name, names) {
+                Some(help) => help,
+                None => {
+                    "leave `--arm` out; `growrun compare FILE` makes the standard arms of a schedule without any".into()
+                }
+            };
+            self.diagnostics.push(without_place("G0224", format!("there is no arm `{name}`"), help));
+            return;
+        };
+        if let Some(from) = arm
+            .from_final
+            .as_ref()
+            .filter(|_| arm.program.as_ref().is_some_and(|program| !program.architecture.is_exact()))
+        {
+            let message = format!("only a run of `{from}` can tell which network `{name}` begins with");
+            let help = "a condition decides it; `growrun compare FILE` runs both";
+            self.diagnostics.push(without_place("G0224", message, help));
+            return;
+        }
+        self.arm = Some(Arm { name: name.into(), steps: None, from_final: arm.from_final.is_some() });
+        (self.checked.program, self.checked.timeline) = (arm.program.clone(), arm.timeline.clone());
+    }
+
+    /// What its arms are made from, for a comparison.
+    pub fn desk<'w>(&self, world: &'w dyn World, limits: Limits) -> Desk<'w> {
+        Desk {
+            world,
+            vocabulary: crate::run::vocabulary(),
+            schedule: self.schedule.clone(),
+            base: self.base.clone(),
+            folder: self.folder.clone(),
+            named: self.named.clone(),
+            limits,
+        }
+    }
+
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
@@ -67,14 +119,10 @@ impl Session {
 pub fn open(context: &Context, file: &Path, overrides: &Overrides, limits: Limits) -> Result<Session, Error> {
     let named = overrides.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
     let base = overrides.base.as_deref().map(Text::File);
-    let changes = Changes { set: &overrides.set, seed: overrides.seed, length: None, standing: None };
+    let changes = Changes { set: &overrides.set, seed: overrides.seed, ..Changes::default() };
     let mut session = read(context.world, file, base, named, &changes, limits)?;
     if let Some(arm) = &overrides.arm {
-        session.diagnostics.push(without_place(
-            "G0910",
-            format!("`--arm {arm}` is not there yet: arms are checked, and a later version runs them"),
-            "leave the flag out, and move the arm's events out of the arm",
-        ));
+        session.choose(arm);
     }
     Ok(session)
 }
@@ -120,6 +168,8 @@ pub struct Changes<'a> {
     pub length: Option<&'a str>,
     /// Where the run stands that goes on with it.
     pub standing: Option<&'a Standing>,
+    /// The record of a run that is one arm of its schedule.
+    pub of_arm: Option<&'a Record>,
 }
 
 /// Reads and checks the schedule of a record, with the data where it was, or where `data` says. `changes`: what is new;
@@ -163,6 +213,7 @@ pub fn reopen_at(
         seed: changes.seed.or(Some(record.seed)),
         length: changes.length.or_else(|| text(check::LENGTH_NAME).and_then(check::length_words)),
         standing: changes.standing,
+        of_arm: Some(record).filter(|record| record.arm.is_some()),
     };
     read(&world, &folder.join(first), base, named, &changes, limits)
 }
@@ -209,19 +260,46 @@ fn read(
         }
         _ => None,
     };
-    let completed = check::complete(&mut schedule, base);
+    let base = check::complete(&mut schedule, base);
+    diagnostics.extend(syntax::set(&mut schedule, changes.set));
     let folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
     let vocabulary = crate::run::vocabulary();
+    let again = changes.of_arm.and_then(|record| Some((record, record.arm.as_ref()?)));
+    let initial = again.filter(|(_, arm)| arm.from_final).and_then(|(record, _)| load::start(file, record).ok());
+    // With a length of its own it is measured by nothing else any more.
+    let steps = again.and_then(|(_, arm)| arm.steps).filter(|_| changes.length.is_none());
+    let stretches = arms::stretches(&schedule);
+    let one = match again {
+        None => schedule.clone(),
+        Some((record, arm)) => {
+            let cut = Cut { budgeted: arm.steps.is_some(), judged: judged(record) };
+            match arms::schedule(&schedule, &arm.name, cut) {
+                Some(one) => one,
+                None => {
+                    let message =
+                        format!("the record is of an arm `{}`, which its schedule does not have", short(&arm.name));
+                    diagnostics.push(without_place("G0803", message, "copy the run again from where it came"));
+                    schedule.clone()
+                }
+            }
+        }
+    };
     let request = Request {
         seed: changes.seed,
         standing: changes.standing,
-        completed,
-        set: changes.set,
+        completed: base.clone(),
         length: changes.length,
+        arm: OfAnArm { budget: steps.map(|steps| Budget { steps, stretches }), initial: initial.as_ref() },
         limits,
         ..Request::new(world, &vocabulary, &folder, &named)
     };
-    let checked = check::check(schedule, &request);
+    let checked = check::check(one, &request);
     diagnostics.extend(checked.diagnostics.iter().cloned());
-    Ok(Session { diagnostics, checked, named, folder })
+    Ok(Session { diagnostics, checked, named, folder, schedule, base, arm: again.map(|(_, arm)| arm.clone()) })
+}
+
+/// What the run of an arm was evaluated with at its end beside what its schedule says.
+fn judged(record: &Record) -> Option<Judged> {
+    let is_added = record.schedule.iter().any(|file| file.name == arms::ADDED);
+    is_added.then_some(if record.data.test_examples > 0 { Judged::Test } else { Judged::Val })
 }

@@ -84,7 +84,14 @@ pub fn train(context: &Context, job: Job, mut recorder: Recorder, next: impl Fn(
 
 /// Threads and SIMD path: the flag, else what GROWRUN_SIMD says, else the best of this machine.
 pub(super) fn compute(context: &Context, threads: usize, flag: Option<Simd>) -> Result<Compute, Refusal> {
-    let simd = match (flag, context.world.variable("GROWRUN_SIMD")) {
+    // Small networks stay on one thread unless this is set; then equal digests at any number of threads say something.
+    let force_parallel = context.world.variable("GROWRUN_FORCE_PARALLEL").is_some();
+    Compute::new(threads, simd(context, flag)?, force_parallel)
+}
+
+/// The SIMD path alone.
+pub(super) fn simd(context: &Context, flag: Option<Simd>) -> Result<Simd, Refusal> {
+    Ok(match (flag, context.world.variable("GROWRUN_SIMD")) {
         (Some(simd), _) => simd,
         (None, None) => Simd::Auto,
         (None, Some(word)) => Simd::find(&word).ok_or_else(|| {
@@ -94,10 +101,7 @@ pub(super) fn compute(context: &Context, threads: usize, flag: Option<Simd>) -> 
                 format!("use one of {}", Simd::ALL.map(Simd::word).join(", ")),
             )
         })?,
-    };
-    // Small networks stay on one thread unless this is set; then equal digests at any number of threads say something.
-    let force_parallel = context.world.variable("GROWRUN_FORCE_PARALLEL").is_some();
-    Compute::new(threads, simd, force_parallel)
+    })
 }
 
 /// The first signal asks the run to end with its work saved; a second INT ends it at once.

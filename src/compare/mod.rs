@@ -1,8 +1,70 @@
 //! Is growing worth it: the arms of a schedule with paired seeds, and a verdict.
 //!
-//! A comparison is a folder of runs, each of them an ordinary run directory, beside `comparison.yaml`.
+//! A comparison is a folder of runs, each of them an ordinary run directory, beside `comparison.yaml`:
+//!
+//! ```text
+//! a checked schedule ── plan ────→ arms, budgets, seeds, metric, and the folder's name
+//!                    ── conduct ─→ the runs, on all cores; what is there already is not done again
+//!                    ── collect ─→ every record read back, paired over the seeds: the verdict
+//! ```
+//!
+//! The verdict looks at the arms' ends alone, never at a point in the middle of a schedule.
 
+pub mod arms;
+mod budget;
+pub mod conduct;
+pub mod desk;
+pub mod outcome;
+pub mod plan;
 pub mod schema;
+pub mod statistics;
+pub mod verdict;
+
+use crate::base::world::Error;
+use crate::base::{Refusal, World};
+use crate::record::yaml;
+use schema::{Comparison, SCHEMA};
+use std::path::Path;
 
 /// Its file in the comparison's folder.
 pub const FILE: &str = "comparison.yaml";
+
+/// The same before the first run, where nobody has begun it yet.
+pub fn begin(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
+    match read(world, folder) {
+        Ok(known) if known.schedule == comparison.schedule => Ok(()),
+        _ => write(world, folder, comparison),
+    }
+}
+
+/// Writes what is compared, and what came out once it has.
+pub fn write(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
+    let (text, _) = yaml::seal(&yaml::write(comparison));
+    let path = folder.join(FILE);
+    if text.len() as u64 > yaml::BYTES_MAX {
+        return Err(Error::too_large(&path, yaml::BYTES_MAX));
+    }
+    world.create_folder(folder)?;
+    world.write(&path, text.as_bytes())
+}
+
+/// Reads it back. It may be a stranger's.
+pub fn read(world: &dyn World, folder: &Path) -> Result<Comparison, Refusal> {
+    let path = folder.join(FILE);
+    let broken = |what: String| {
+        Refusal::error(
+            "G0803",
+            format!("`{}` is not a comparison that this version reads: {what}", path.display()),
+            "name the folder of a comparison, such as runs/first-growth/compare-1f2e3d4c",
+        )
+    };
+    let content = world
+        .read_beneath(folder, Path::new(FILE), yaml::BYTES_MAX)
+        .map_err(|error| Refusal::error(error.code, error.to_string(), error.help.clone()))?;
+    let text = String::from_utf8(content).map_err(|_| broken("it is not UTF-8".into()))?;
+    let comparison: Comparison = yaml::read(&text).map_err(broken)?;
+    match comparison.comparison {
+        SCHEMA => Ok(comparison),
+        other => Err(broken(format!("it has version {other}, this is {SCHEMA}"))),
+    }
+}

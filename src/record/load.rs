@@ -119,6 +119,11 @@ pub fn finish(run: &Path, record: &Record) -> Result<Finish, Refusal> {
     })
 }
 
+/// The network that the record of a run begins with.
+pub fn start(run: &Path, record: &Record) -> Result<Architecture, Refusal> {
+    model::read(&record.resolved.model, &record.data).map_err(|what| broken(&run.join(RECORD), what))
+}
+
 /// What was known before the first step of a run.
 pub fn heading(record: &Record) -> Heading {
     let host = record.resumed.last().map_or(&record.host, |last| &last.host);
@@ -152,13 +157,7 @@ pub fn same_data(dataset: &Dataset, record: &Record) -> Result<(), Refusal> {
 /// The record, the final network and the scaling of a run directory.
 pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Refusal> {
     let record = record(world, run)?;
-    let Some(outcome) = &record.result else {
-        return Err(Refusal::error(
-            "G0804",
-            format!("the run `{}` has not ended: its record says `{}`", run.display(), record.status),
-            "wait for it, or go on with it by `growrun resume`",
-        ));
-    };
+    let Some(outcome) = &record.result else { return Err(record_not_ended(run, &record)) };
     let path = run.join("final.safetensors");
     let architecture = model::read(&outcome.model, &record.data).map_err(|what| broken(&run.join(RECORD), what))?;
     let mut tensors = tensors(world, run, "final.safetensors", architecture.parameter_count().1)?;
@@ -187,6 +186,15 @@ pub fn run(world: &dyn World, run: &Path, compute: Compute) -> Result<Loaded, Re
     }
     let scaling = scaling(world, run, network.inputs())?;
     Ok(Loaded { architecture, network, scaling, record })
+}
+
+/// What a run is refused with that goes on, or was interrupted.
+pub fn record_not_ended(run: &Path, record: &Record) -> Refusal {
+    Refusal::error(
+        "G0804",
+        format!("the run `{}` has not ended: its record says `{}`", run.display(), record.status),
+        "wait for it, or go on with it by `growrun resume`",
+    )
 }
 
 /// The tensors of a file that is to hold so many numbers: a longer one is not read, however little it takes on the

@@ -83,6 +83,21 @@ impl<'w> Recorder<'w> {
         Ok(Recorder { world, folder, record, origin, metrics: None, scaling: dataset.scaling.clone(), _lock: lock })
     }
 
+    /// The same in a folder of the caller's choice, which is made when it is not there.
+    pub fn create_in(
+        world: &'w dyn World,
+        folder: &Path,
+        program: &Program,
+        dataset: &Dataset,
+        origin: Origin,
+    ) -> Result<Recorder<'w>> {
+        let record = initial(program, dataset, &origin);
+        world.create_folder(folder)?;
+        let lock = Recorder::lock(world, folder)?;
+        let (folder, scaling) = (folder.to_path_buf(), dataset.scaling.clone());
+        Ok(Recorder { world, folder, record, origin, metrics: None, scaling, _lock: lock })
+    }
+
     /// Keeps other processes from writing into a run directory, while the lock lives.
     pub fn lock(world: &dyn World, folder: &Path) -> Result<Box<dyn Lock>> {
         world.lock(&folder.join(LOCK))
@@ -91,6 +106,12 @@ impl<'w> Recorder<'w> {
     /// The same for a run that begins where another one stood.
     pub fn branch(mut self, parent: schema::Parent) -> Recorder<'w> {
         self.record.parent = Some(parent);
+        self
+    }
+
+    /// For a run of one arm of its schedule.
+    pub fn of_arm(mut self, arm: schema::Arm) -> Recorder<'w> {
+        self.record.arm = Some(arm);
         self
     }
 

@@ -1,0 +1,284 @@
+//! What is compared, before anything is run: arms, budgets, seeds, the metric, and the folder that belongs to it.
+
+use super::arms::{self, Judged};
+use super::desk::{Closed, Desk, Opened, Wanted};
+use super::schema::{ArmPlan, Budget, Comparison, SCHEMA};
+use crate::base::{Refusal, digest};
+use crate::check::program::ActionKind;
+use crate::check::{self, Matching, Program};
+use crate::record::schema::{File, NUMERICS, STREAMS, Version};
+use crate::run;
+
+/// Seeds where nobody says how many.
+pub const SEEDS: u64 = 5;
+/// So many runs are compared at most; more would not fit into `comparison.yaml`.
+const RUNS_MAX: usize = 1000;
+
+/// What the command line and the `compare` line ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// The arms of the file that are compared, the reference first; empty for the standard ones.
+    pub arms: Vec<String>,
+    pub by: Option<String>,
+    pub matching: Option<Matching>,
+    pub seeds: Option<u64>,
+    /// The first seed.
+    pub seed: Option<u64>,
+    /// Values of a sweep that are in the schedule already.
+    pub settings: Vec<(String, String)>,
+    pub command: Vec<String>,
+}
+
+/// A comparison that can be run.
+pub struct Plan {
+    pub comparison: Comparison,
+    /// The part that its arms are judged by.
+    pub judged: Judged,
+    /// Whether no arm has to wait for what the reference has done.
+    pub independent: bool,
+    /// The reference as its schedule says.
+    pub reference: Program,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum Trouble {
+    Refused(Refusal),
+    /// An arm that the checker refuses.
+    Closed(String, Box<Closed>),
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Trouble {
+        Trouble::Refused(refusal)
+    }
+}
+
+pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
+    let standard = desk.schedule.arms.is_empty();
+    let name = match question.arms.first() {
+        Some(first) => first.clone(),
+        None if standard => arms::GROWN.to_string(),
+        None => desk.schedule.arms[0].name.node.clone(),
+    };
+    if standard && !arms::has_growth(&desk.schedule) {
+        return Err(nothing("nothing grows in this schedule", "add an event such as `at 30% widen h2 by 2x`").into());
+    }
+    let initial = match arms::begins_with(&desk.schedule, &name) {
+        Some(other) => return Err(begins_late(&name, &other).into()),
+        None => None,
+    };
+    let wanted = Wanted { arm: &name, seed: question.seed, steps: None, initial, judged: None };
+    let Opened { program, timeline } =
+        desk.open(&wanted).map_err(|closed| Trouble::Closed(name.clone(), closed.into()))?;
+    let judged = match (program.data.has_test, program.data.has_val) {
+        (true, _) => Judged::Test,
+        (false, true) => Judged::Val,
+        (false, false) => {
+            let help = "give the data a test part, such as `split train 80% val 10% test 10%`";
+            return Err(nothing("every example is trained on, so that nothing can judge the arms", help).into());
+        }
+    };
+    let word = match &question.by {
+        Some(by) => by.split_once('_').map_or(by.as_str(), |(_, word)| word).to_string(),
+        None => scalar(&program).to_string(),
+    };
+    let vocabulary = run::vocabulary();
+    let higher = vocabulary.metrics.iter().any(|metric| metric.doc.word == word && metric.higher_is_better);
+    let part = if judged == Judged::Test { "test" } else { "val" };
+    let is_followed = program.data.has_val && program.train.evaluate_every.is_some();
+    let first = timeline.iter().find(|planned| planned.growth.is_some());
+    let grows_later = first.is_some_and(|first| first.step > 0 || !first.certain);
+    let arms = match standard {
+        true => standard_arms(&question.arms, question.matching, grows_later, arms::has_widening(&desk.schedule)),
+        false => own_arms(desk, question),
+    };
+    let seeds = question.seeds.unwrap_or(SEEDS);
+    if seeds.saturating_mul(arms.len() as u64) > RUNS_MAX as u64 {
+        return Err(Refusal::error(
+            "G0606",
+            format!("these are {} arms with {seeds} seeds each, more than {RUNS_MAX} runs", arms.len()),
+            "use fewer seeds; five are usual",
+        )
+        .into());
+    }
+    let may_stop = program.train.stop_when.is_some()
+        || program.events.iter().flat_map(|event| &event.actions).any(|action| matches!(action.kind, ActionKind::Stop));
+    let by_time = |arm: &ArmPlan| matches!(arm.budget, Budget::Schedule | Budget::Epochs | Budget::Steps);
+    let independent = !may_stop && arms.iter().all(|arm| by_time(arm) && arm.from_final.is_none());
+    let sources = &program.sources;
+    let comparison = Comparison {
+        comparison: SCHEMA,
+        growrun: Version {
+            version: env!("CARGO_PKG_VERSION").into(),
+            commit: env!("GROWRUN_COMMIT").into(),
+            numerics: NUMERICS,
+            streams: STREAMS.into(),
+        },
+        name: program.name.clone(),
+        command: question.command.clone(),
+        schedule: sources
+            .0
+            .iter()
+            .map(|source| File { name: file_name(&source.name), text: source.text.clone() })
+            .collect(),
+        settings: question.settings.clone(),
+        metric: format!("{part}_{word}"),
+        higher_is_better: higher,
+        course: is_followed.then(|| format!("val_{word}")),
+        matching: match (standard, question.matching) {
+            (true, None) => "standard".into(),
+            (_, matching) => matching.unwrap_or_default().word().into(),
+        },
+        seeds: (0..seeds).map(|n| program.seed.wrapping_add(n)).collect(),
+        arms,
+        result: None,
+    };
+    Ok(Plan { comparison, judged, independent, reference: program })
+}
+
+/// The metric of a schedule that names none: its first that is one number, else the loss.
+fn scalar(program: &Program) -> &'static str {
+    let vocabulary = run::vocabulary();
+    let is_scalar = |word: &&&'static str| vocabulary.metrics.iter().any(|one| one.doc.word == **word && one.scalar);
+    program.train.metrics.iter().find(is_scalar).copied().unwrap_or("loss")
+}
+
+/// A comparison is repeated on other machines, and no folder of this one belongs into it.
+fn file_name(name: &str) -> String {
+    let path = std::path::Path::new(name);
+    path.file_name().map_or_else(|| name.to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn standard_arms(named: &[String], matching: Option<Matching>, grows_later: bool, widens: bool) -> Vec<ArmPlan> {
+    let budget = match matching {
+        None | Some(Matching::Flops) => Budget::Flops,
+        Some(Matching::Epochs) => Budget::Epochs,
+        Some(Matching::Steps) => Budget::Steps,
+    };
+    let much = match budget {
+        Budget::Epochs => "as many epochs",
+        Budget::Steps => "as many steps",
+        _ => "as many FLOPs",
+    };
+    let grown = Some(arms::GROWN.to_string());
+    let arm = |name: &str, about: String, budget, judged, from_final| ArmPlan {
+        name: name.into(),
+        about,
+        budget,
+        judged,
+        from_final,
+    };
+    let mut all = vec![
+        arm(arms::GROWN, "as the schedule says".into(), Budget::Schedule, true, None),
+        arm(arms::SMALL, format!("never grows, {much}"), budget, true, None),
+        arm(arms::LARGE, format!("the final network from fresh weights, {much}"), budget, true, grown.clone()),
+        arm(
+            arms::LARGE_EPOCHS,
+            "the final network from fresh weights, as many epochs".into(),
+            Budget::Epochs,
+            false,
+            grown.clone(),
+        ),
+    ];
+    if widens {
+        let about = format!("the same growth with fresh weights at random, {much}");
+        all.push(arm(arms::GROWN_RANDOM, about, budget, false, None));
+    }
+    all.retain(|arm| named.is_empty() || named.contains(&arm.name));
+    // What is left of the budget is another one only if something was spent before.
+    if named.is_empty() && grows_later {
+        let about = "the final network from fresh weights, the FLOPs that are left at the first growth".into();
+        all.push(arm(arms::LARGE_REST, about, Budget::FlopsFromFirstGrowth, false, grown));
+    }
+    all
+}
+
+fn own_arms(desk: &Desk, question: &Question) -> Vec<ArmPlan> {
+    let every = || desk.schedule.arms.iter().map(|arm| arm.name.node.clone()).collect();
+    let names: Vec<String> = if question.arms.is_empty() { every() } else { question.arms.clone() };
+    let (budget, much) = match question.matching.unwrap_or_default() {
+        Matching::Epochs => (Budget::Epochs, "as many epochs"),
+        Matching::Steps => (Budget::Steps, "as many steps"),
+        Matching::Flops => (Budget::Flops, "as many FLOPs"),
+    };
+    let reference = names[0].clone();
+    let compared = names.len();
+    let mut names = names;
+    // What another arm begins with has to be run, too.
+    let mut at = 0;
+    while let Some(name) = names.get(at) {
+        let from = arms::begins_with(&desk.schedule, name).filter(|from| !names.contains(from));
+        names.extend(from);
+        at += 1;
+    }
+    let plan = |(at, name): (usize, String)| {
+        let from_final = arms::begins_with(&desk.schedule, &name);
+        let begins = from_final.as_ref().map(|other| format!("begins with the final network of {other}, fresh; "));
+        let is_reference = name == reference;
+        ArmPlan {
+            about: match is_reference {
+                true => "as the schedule says".into(),
+                false => format!("{}{much} as {reference}", begins.unwrap_or_default()),
+            },
+            budget: if is_reference { Budget::Schedule } else { budget },
+            judged: at < compared,
+            from_final,
+            name,
+        }
+    };
+    names.into_iter().enumerate().map(plan).collect()
+}
+
+fn nothing(message: &str, help: &str) -> Refusal {
+    Refusal::error("G0225", message, help)
+}
+
+fn begins_late(arm: &str, other: &str) -> Refusal {
+    nothing(
+        &format!("`{arm}` is the first arm, but it begins with what `{other}` ends with"),
+        &format!("name `{other}` first: the others are given what the first arm spends"),
+    )
+}
+
+/// The name of its folder: the same for the same question, so that one that was interrupted is found again, and the jobs
+/// of one comparison find each other.
+pub fn folder_name(comparison: &Comparison) -> String {
+    let Comparison { schedule, settings, metric, matching, seeds, arms, growrun, .. } = comparison;
+    let names: Vec<(&String, &String)> = schedule.iter().map(|file| (&file.name, &file.text)).collect();
+    let arms: Vec<&String> = arms.iter().map(|arm| &arm.name).collect();
+    let key = format!("{names:?} {settings:?} {metric} {matching} {seeds:?} {arms:?} {}", growrun.numerics);
+    let digest = digest::bytes(key.as_bytes());
+    let hex = digest.rsplit(':').next().expect("a digest is never empty");
+    format!("compare-{}", &hex[..8])
+}
+
+/// The runs of a comparison that can be made apart: of each job the arms and the seed, by their places in the plan. A job
+/// is one seed with all its arms where one arm needs to know what another one spent, or ends with.
+pub fn jobs(plan: &Plan) -> Vec<Vec<(usize, usize)>> {
+    let Comparison { arms, seeds, .. } = &plan.comparison;
+    let of_seed = |seed: usize| (0..arms.len()).map(move |arm| (arm, seed));
+    match plan.independent {
+        true => (0..seeds.len()).flat_map(of_seed).map(|one| vec![one]).collect(),
+        false => (0..seeds.len()).map(|seed| of_seed(seed).collect()).collect(),
+    }
+}
+
+/// The sweeps of a schedule as the values that each of its comparisons has: all combinations. A name that `--set` gives a
+/// value to has that one.
+pub fn settings(sweeps: &[check::Sweep], set: &[(String, String)]) -> Vec<Vec<(String, String)>> {
+    let mut all: Vec<Vec<(String, String)>> = vec![Vec::new()];
+    for sweep in sweeps.iter().filter(|sweep| set.iter().all(|(name, _)| *name != sweep.name)) {
+        all = all
+            .into_iter()
+            .flat_map(|before| {
+                sweep.values.iter().map(move |value| {
+                    let mut with = before.clone();
+                    with.push((sweep.name.clone(), value.clone()));
+                    with
+                })
+            })
+            .collect();
+    }
+    all
+}

@@ -42,7 +42,7 @@ pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, condu
         });
         records.push(of_arm.collect::<Result<_, Refusal>>()?);
     }
-    same_data(&records, folder)?;
+    same_data(&records, comparison, folder)?;
     let followed = comparison.course.as_deref();
     let target = followed.and_then(|metric| target(comparison, &records, metric));
     let mut outcomes = Vec::new();
@@ -93,17 +93,20 @@ fn is_in_flops(budget: Budget) -> bool {
     matches!(budget, Budget::Flops | Budget::FlopsFromFirstGrowth)
 }
 
-fn same_data(records: &[Vec<Record>], folder: &Path) -> Result<(), Refusal> {
-    let all = || records.iter().flatten();
-    let first = all().next().map(|record| &record.data);
-    match all().find(|record| first.is_some_and(|first| first.digest != record.data.digest)) {
-        None => Ok(()),
-        Some(_) => Err(Refusal::error(
-            "G0808",
-            format!("the runs beneath `{}` were not all trained on the same data", folder.display()),
-            "remove the folder and compare again: the data has changed meanwhile",
-        )),
+/// Generated data is another one for each seed, but the arms of a seed are compared on the same.
+fn same_data(records: &[Vec<Record>], comparison: &Comparison, folder: &Path) -> Result<(), Refusal> {
+    let (reference, others) = records.split_first().expect("a comparison has a reference");
+    for (records, arm) in others.iter().zip(&comparison.arms[1..]) {
+        if reference.iter().zip(records).any(|(one, other)| one.data.digest != other.data.digest) {
+            let (first, name) = (&comparison.arms[0].name, &arm.name);
+            return Err(Refusal::error(
+                "G0808",
+                format!("`{first}` and `{name}` were not trained on the same data, so that they cannot be compared"),
+                format!("where the data has changed meanwhile, remove `{}` and compare again", folder.display()),
+            ));
+        }
     }
+    Ok(())
 }
 
 /// A metric at the end of a run that came to its end.

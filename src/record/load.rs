@@ -1,7 +1,8 @@
 //! Reads a finished run back: what `predict` needs. A run may be a stranger's: its files are opened beneath its
 //! folder, and a link in it is not followed.
 
-use super::recorder::{RECORD, broken, changed};
+use super::names::RECORD;
+use super::recorder::{broken, changed};
 use super::schema::{self, Record};
 use super::weights::{self, Array};
 use super::{checkpoint, model, yaml};

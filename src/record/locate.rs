@@ -4,7 +4,7 @@
 //! A record may come from a stranger, so what it says of folders is not believed: a folder of this machine is used only
 //! where the record's own schedule or data lies in it, which whoever wrote the record then has anyway.
 
-use super::recorder::RECORD;
+use super::names::RECORD;
 use super::schema::{Host, Record};
 use super::{load, share};
 use crate::base::world::Entry;

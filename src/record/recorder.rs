@@ -1,8 +1,13 @@
 //! Writes a run directory from the stream of events.
 
 use super::checkpoint::{self, Label};
+use super::initial::{self, Origin};
+use super::names::{
+    AUTO, CHECKPOINTS, FINAL, LOCK, METRICS, RECORD, RULE, SCALING, is_asked_for, name, new_folder, slug,
+};
 use super::schema::{self, Record};
-use super::{describe, fit, lines, model, weights, yaml};
+use super::tensorboard::Events;
+use super::{fit, lines, model, weights, yaml};
 use crate::base::world::{Appender, Error, Lock, Result, World};
 use crate::base::{Refusal, digest};
 use crate::check::Program;
@@ -27,20 +32,20 @@ pub struct Recorder<'w> {
     record: Record,
     origin: Origin,
     metrics: Option<Metrics>,
+    view: View<'w>,
     scaling: Scaling,
+    /// Whether only what resuming needs is kept: see [`Recorder::lean`].
+    lean: bool,
     _lock: Box<dyn Lock>,
 }
 
-/// Where a run comes from, for the record.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    pub command: Vec<String>,
-    /// The schedule's folder.
-    pub folder: PathBuf,
-    /// `--data NAME=PATH`
-    pub named: BTreeMap<String, PathBuf>,
-    /// What keeps the process from anything but this run.
-    pub sandbox: String,
+/// The event file of TensorBoard.
+enum View<'w> {
+    /// There is to be none.
+    Closed,
+    /// To be made when the run starts, from these lines of metrics.jsonl.
+    Awaited(Vec<u8>),
+    Open(Events<'w>),
 }
 
 /// metrics.jsonl while it grows.
@@ -68,7 +73,7 @@ impl<'w> Recorder<'w> {
         dataset: &Dataset,
         origin: Origin,
     ) -> Result<Recorder<'w>> {
-        let record = initial(program, dataset, &origin);
+        let record = initial::record(program, dataset, &origin);
         if !fit::leaves_room(&record) {
             let path = program.sources.0.first().map_or_else(PathBuf::new, |source| PathBuf::from(&source.name));
             return Err(Error {
@@ -80,7 +85,26 @@ impl<'w> Recorder<'w> {
         }
         let folder = new_folder(world, &runs.join(slug(&program.name)))?;
         let lock = Recorder::lock(world, &folder)?;
-        Ok(Recorder { world, folder, record, origin, metrics: None, scaling: dataset.scaling.clone(), _lock: lock })
+        Ok(Recorder {
+            world,
+            folder,
+            record,
+            origin,
+            metrics: None,
+            view: View::Awaited(Vec::new()),
+            scaling: dataset.scaling.clone(),
+            lean: false,
+            _lock: lock,
+        })
+    }
+
+    /// For a run of a comparison, one of many: no file for TensorBoard, and of checkpoints only those that resuming needs
+    /// (by time and by a signal) and that the schedule names (`save`, `keep best`). None at the start, around growth, by
+    /// `checkpoint every`, of a failure or at the end; and once the run has finished, the first kind goes, too. A run that
+    /// may roll back needs what it goes back to, so it keeps all until it has finished.
+    pub fn lean(mut self) -> Recorder<'w> {
+        (self.lean, self.view) = (true, View::Closed);
+        self
     }
 
     /// The same in a folder of the caller's choice, which is made when it is not there.
@@ -155,7 +179,7 @@ impl<'w> Recorder<'w> {
             checkpoint: entry.map(|(entry, _)| entry.name.clone()),
             step: entry.map_or(0, |(entry, _)| entry.step),
             command: origin.command.clone(),
-            host: host(world, &origin),
+            host: initial::host(world, &origin),
         });
         // The weights of an interrupted session are not those of the run.
         if world.entry(&folder.join(FINAL))?.is_some() {
@@ -178,7 +202,17 @@ impl<'w> Recorder<'w> {
         record.metrics_damaged |= entry.is_some_and(|(_, meta)| meta.metrics != written(&digest));
         let metrics = Metrics { file: world.appender(&path)?, bytes: told.len() as u64, digest };
         let scaling = dataset.scaling.clone();
-        Ok(Recorder { world, folder: folder.into(), record, origin, metrics: Some(metrics), scaling, _lock: lock })
+        Ok(Recorder {
+            world,
+            folder: folder.into(),
+            record,
+            origin,
+            metrics: Some(metrics),
+            view: View::Awaited(told),
+            scaling,
+            lean: false,
+            _lock: lock,
+        })
     }
 
     /// The run directory.
@@ -194,12 +228,17 @@ impl<'w> Recorder<'w> {
     pub fn consume(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started(started) => self.started(started),
-            Event::Evaluated(evaluated) => self.append(lines::evaluated(evaluated)),
-            Event::Logged(stepped) => self.append(lines::logged(stepped)),
-            Event::Grown(growth) => {
-                self.grown(growth);
-                Ok(())
+            Event::Evaluated(evaluated) => {
+                let line = lines::evaluated(evaluated);
+                self.append(&line)?;
+                self.show(|events| events.evaluated(&line))
             }
+            Event::Logged(stepped) => {
+                let line = lines::logged(stepped);
+                self.append(&line)?;
+                self.show(|events| events.logged(&line))
+            }
+            Event::Grown(growth) => self.grown(growth),
             Event::Settled { index, growth } => {
                 if let Some(event) = self.record.events.get_mut(*index) {
                     *event = checkpoint::event(growth);
@@ -236,7 +275,7 @@ impl<'w> Recorder<'w> {
         let host = match self.record.resumed.last_mut() {
             Some(resumed) => &mut resumed.host,
             None => {
-                self.record.host = host(self.world, &self.origin);
+                self.record.host = initial::host(self.world, &self.origin);
                 &mut self.record.host
             }
         };
@@ -247,29 +286,43 @@ impl<'w> Recorder<'w> {
             let file = self.world.appender(&self.folder.join(METRICS))?;
             self.metrics = Some(Metrics { file, bytes: 0, digest: blake3::Hasher::new() });
         }
+        if let View::Awaited(told) = &self.view {
+            self.view = View::Open(Events::begin(self.world, &self.folder, &self.record, told)?);
+        }
         Ok(())
     }
 
+    fn show(&mut self, tell: impl FnOnce(&mut Events) -> Result<()>) -> Result<()> {
+        match &mut self.view {
+            View::Open(events) => tell(events),
+            View::Closed | View::Awaited(_) => Ok(()),
+        }
+    }
+
     /// The checkpoint behind the growth writes the record.
-    fn grown(&mut self, growth: &Growth) {
+    fn grown(&mut self, growth: &Growth) -> Result<()> {
+        let event = checkpoint::event(growth);
+        self.show(|events| events.grown(&event))?;
         if self.record.events.len() < EVENTS_MAX {
-            self.record.events.push(checkpoint::event(growth));
+            self.record.events.push(event);
         } else {
             self.record.events_left_out += 1;
         }
+        Ok(())
     }
 
     fn rolled_back(&mut self, back: &RolledBack) -> Result<()> {
         self.record.events.truncate(back.growths);
         self.record.events_left_out = back.growths.saturating_sub(EVENTS_MAX) as u64;
         let rollback = schema::Rollback { step: back.step, back_to: back.back_to, factor: back.factor };
+        self.show(|events| events.rolled_back(&rollback))?;
         self.record.rollbacks.push(rollback);
         self.save_record()
     }
 
     /// One line of metrics.jsonl.
-    fn append(&mut self, line: lines::Line) -> Result<()> {
-        let mut text = serde_json::Value::Object(line).to_string();
+    fn append(&mut self, line: &lines::Line) -> Result<()> {
+        let mut text = serde_json::to_string(line).expect("a map of numbers");
         text.push('\n');
         match &mut self.metrics {
             Some(metrics) => metrics.append(text.as_bytes()),
@@ -278,6 +331,9 @@ impl<'w> Recorder<'w> {
     }
 
     fn checkpoint(&mut self, saved: &Checkpoint) -> Result<()> {
+        if !self.keeps(saved.reason) {
+            return Ok(());
+        }
         let name = name(saved);
         // Resuming goes on behind these lines, so they must be there after a power cut.
         let (metrics_bytes, metrics) = match &mut self.metrics {
@@ -315,6 +371,11 @@ impl<'w> Recorder<'w> {
         self.save_record()
     }
 
+    fn keeps(&self, reason: Reason) -> bool {
+        let is_needed = matches!(reason, Reason::Auto | Reason::Interrupted | Reason::Named(_) | Reason::Best);
+        is_needed || !self.lean || self.record.resolved.on_divergence.starts_with("rollback")
+    }
+
     /// Of the checkpoints whose names begin so, only the newest ones stay.
     fn keep_newest(&mut self, prefix: &str, count: usize) -> Result<()> {
         let kept = |known: &schema::Checkpoint| known.kept && known.name.starts_with(prefix);
@@ -347,6 +408,7 @@ impl<'w> Recorder<'w> {
             metrics.file.sync()?;
             files.insert(METRICS.into(), written(&metrics.digest));
         }
+        self.show(|events| events.end())?;
         files.insert(SCALING.into(), digest::bytes(&self.scaling()));
         self.record.status = finish.status.word().into();
         self.record.reason = match &finish.status {
@@ -382,60 +444,21 @@ impl<'w> Recorder<'w> {
             expected_seconds: None,
             files,
         });
-        self.save_record()
+        // First the record, then what it no longer needs: whoever reads it meanwhile misses nothing.
+        let has_ended = matches!(finish.status, Status::Finished | Status::Stopped);
+        let gone = if self.lean && has_ended { self.let_go() } else { Vec::new() };
+        self.save_record()?;
+        gone.iter().try_for_each(|name| self.world.remove_folder(&self.folder.join(CHECKPOINTS).join(name)))
     }
-}
 
-/// The digest of a schedule's files in their order.
-pub(super) fn schedule_digest(schedule: &[schema::File]) -> String {
-    let digests: String = schedule.iter().map(|file| digest::bytes(file.text.as_bytes())).collect();
-    digest::bytes(digests.as_bytes())
-}
-
-/// The folder of a checkpoint.
-pub(super) fn name(saved: &Checkpoint) -> String {
-    let step = saved.progress.step;
-    match saved.reason {
-        Reason::Start => "start".into(),
-        Reason::Rule => format!("{RULE}{step:06}"),
-        Reason::BeforeGrowth(number) => format!("growth-{number:04}-before"),
-        Reason::AfterGrowth(number) => format!("growth-{number:04}-after"),
-        Reason::Best => "best".into(),
-        Reason::Auto => format!("{AUTO}{step:06}"),
-        Reason::Interrupted => "interrupted".into(),
-        Reason::Failed => "failed".into(),
-        Reason::End => "end".into(),
-        Reason::Named(name) => {
-            let name = slug(name);
-            let is_ours = ["start", "best", "interrupted", "failed", "end"].contains(&name.as_str())
-                || [RULE, AUTO, "growth-", "broken-"].iter().any(|prefix| name.starts_with(prefix));
-            // What is on its way in or out is told by these ends, and cleared away.
-            let name = match [".tmp", ".old", ".gone"].iter().any(|end| name.ends_with(end)) {
-                true => name.replace('.', "-"),
-                false => name,
-            };
-            if is_ours { format!("saved-{name}") } else { name }
+    /// Takes what only resuming would need out of the record: the names of the folders.
+    fn let_go(&mut self) -> Vec<String> {
+        let mut gone = Vec::new();
+        for known in self.record.checkpoints.iter_mut().filter(|known| known.kept && !is_asked_for(&known.name)) {
+            known.kept = false;
+            gone.push(known.name.clone());
         }
-    }
-}
-
-/// The machine that a session runs on.
-fn host(world: &dyn World, origin: &Origin) -> schema::Host {
-    let host = world.host();
-    let shown = |path: &Path| world.canonical(path).unwrap_or_else(|_| path.into()).display().to_string();
-    schema::Host {
-        cpu: host.cpu,
-        os: host.os,
-        threads: 0,
-        simd: String::new(),
-        sandbox: origin.sandbox.clone(),
-        started: world.epoch_seconds(),
-        folder: Some(shown(&origin.folder)),
-        data: origin
-            .named
-            .iter()
-            .map(|(name, path)| schema::Setting { name: name.clone(), value: shown(path) })
-            .collect(),
+        gone
     }
 }
 
@@ -449,111 +472,6 @@ fn hex(value: f64) -> String {
 
 fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
-}
-
-fn initial(program: &Program, dataset: &Dataset, origin: &Origin) -> Record {
-    let schedule: Vec<schema::File> = program
-        .sources
-        .0
-        .iter()
-        .enumerate()
-        .map(|(number, source)| schema::File {
-            name: describe::source_name(number, program),
-            text: source.text.clone(),
-        })
-        .collect();
-    let header = &dataset.header;
-    Record {
-        record: schema::SCHEMA,
-        growrun: schema::Version {
-            version: env!("CARGO_PKG_VERSION").into(),
-            commit: env!("GROWRUN_COMMIT").into(),
-            numerics: schema::NUMERICS,
-            streams: schema::STREAMS.into(),
-        },
-        name: program.name.clone(),
-        status: "running".into(),
-        reason: None,
-        seed: program.seed,
-        command: origin.command.clone(),
-        parent: None,
-        arm: None,
-        schedule_digest: schedule_digest(&schedule),
-        schedule,
-        base: describe::base(program),
-        data: schema::Data {
-            source: program.data.source.word.into(),
-            arguments: describe::arguments(&program.data.source.args),
-            digest: dataset.digest.clone(),
-            bytes: dataset.bytes,
-            files: dataset
-                .files
-                .iter()
-                .map(|file| schema::DataFile {
-                    name: file.name.clone(),
-                    sha256: file.sha256.clone(),
-                    bytes: file.bytes,
-                })
-                .collect(),
-            train_examples: dataset.train.len(),
-            val_examples: dataset.val.len(),
-            test_examples: dataset.test.as_ref().map_or(0, |part| part.len()),
-            inputs: header.inputs,
-            outputs: header.outputs,
-            task: describe::task(header.task).into(),
-            class_names: header.class_names.clone(),
-            area: header.area,
-            target: program.data.source.args.given.get("target").map(|given| given.values[0].to_string()),
-        },
-        resolved: describe::resolved(program),
-        host: schema::Host::default(),
-        resumed: Vec::new(),
-        metrics_damaged: false,
-        events: Vec::new(),
-        events_left_out: 0,
-        rollbacks: Vec::new(),
-        checkpoints: Vec::new(),
-        result: None,
-    }
-}
-
-pub(super) const RECORD: &str = "run.yaml";
-pub(super) const LOCK: &str = "lock";
-pub(super) const METRICS: &str = "metrics.jsonl";
-pub(super) const CHECKPOINTS: &str = "checkpoints";
-pub(super) const FINAL: &str = "final.safetensors";
-pub(super) const SCALING: &str = "scaling.safetensors";
-/// What the names of checkpoints begin with that come and go.
-const RULE: &str = "step-";
-pub(super) const AUTO: &str = "auto-";
-
-/// `RUNS/NAME/0001` or the next number that nobody has taken.
-fn new_folder(world: &dyn World, parent: &Path) -> Result<PathBuf> {
-    world.create_folder(parent)?;
-    let taken = world.list(parent)?.iter().filter_map(|name| name.parse::<u32>().ok()).max().unwrap_or(0);
-    // Somebody may take a number between the look and the making.
-    for number in taken + 1..=taken + 1000 {
-        let folder = parent.join(format!("{number:04}"));
-        if world.create_folder(&folder)? {
-            return Ok(folder);
-        }
-    }
-    Err(Error::new("create the folder", parent, "a thousand numbers in a row were taken by others"))
-}
-
-/// A name as part of a path: lowercase letters, digits, `-`, `_`, `.`; never empty, never hidden.
-pub fn slug(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars().flat_map(char::to_lowercase) {
-        match c {
-            'a'..='z' | '0'..='9' | '_' => out.push(c),
-            '.' if !out.is_empty() => out.push(c),
-            _ if !out.ends_with('-') && !out.is_empty() => out.push('-'),
-            _ => {}
-        }
-    }
-    let trimmed: String = out.trim_end_matches(['-', '.']).chars().take(80).collect();
-    if trimmed.is_empty() { "run".into() } else { trimmed }
 }
 
 /// What a file is told as that is not as growrun has written it.
@@ -572,19 +490,4 @@ pub(super) fn broken(path: &Path, what: impl std::fmt::Display) -> Refusal {
         format!("`{}` is not a record that this version reads: {what}", path.display()),
         "name a run directory such as runs/first-growth/0001, written by this version of growrun",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slug;
-
-    #[test]
-    fn a_name_becomes_one_harmless_part_of_a_path() {
-        assert_eq!(slug("first growth"), "first-growth");
-        assert_eq!(slug("../../etc/passwd"), "etc-passwd");
-        assert_eq!(slug("ÄÖ \u{7}"), "run");
-        assert_eq!(slug("..."), "run");
-        assert_eq!(slug("v1.2"), "v1.2");
-        assert_eq!(slug(&"x".repeat(500)).len(), 80);
-    }
 }

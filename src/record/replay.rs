@@ -3,7 +3,7 @@
 
 use super::checkpoint;
 use super::lines::{self, Line};
-use super::recorder;
+use super::names;
 use super::schema::{self, Record};
 use crate::run::{Checkpoint, Event, Finish, Growth, Reason, RolledBack, Saved, Status};
 use std::collections::BTreeSet;
@@ -234,7 +234,7 @@ impl<'r> Comparison<'r> {
         if saved.reason == Reason::Interrupted {
             return;
         }
-        let (name, step) = (recorder::name(saved), saved.progress.step);
+        let (name, step) = (names::name(saved), saved.progress.step);
         let last = self.made.last().copied().unwrap_or(0);
         let entries = self.record.checkpoints.iter();
         let known: Vec<&schema::Checkpoint> =
@@ -318,7 +318,7 @@ impl<'r> Comparison<'r> {
 
 /// Steps at which a run saved itself because time had passed; one that repeats it does the same.
 pub fn autosaved(record: &Record) -> BTreeSet<u64> {
-    let autos = record.checkpoints.iter().filter(|entry| entry.name.starts_with(recorder::AUTO));
+    let autos = record.checkpoints.iter().filter(|entry| entry.name.starts_with(names::AUTO));
     autos.map(|entry| entry.step).collect()
 }
 

@@ -4,7 +4,8 @@
 //! directory changes.
 
 use super::checkpoint::{self, Read};
-use super::recorder::{CHECKPOINTS, broken};
+use super::names::CHECKPOINTS;
+use super::recorder::broken;
 use super::schema::{self, Record};
 use super::weights;
 use crate::base::{Refusal, World};

@@ -10,7 +10,7 @@
 //! ```
 
 use super::locate::Places;
-use super::recorder::{CHECKPOINTS, slug};
+use super::names::{CHECKPOINTS, slug};
 use super::schema::{Record, Setting};
 use flate2::{Compression, GzBuilder};
 use std::collections::{BTreeMap, BTreeSet};

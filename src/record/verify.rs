@@ -2,7 +2,8 @@
 //! checkpoint to the one before it.
 
 use super::checkpoint::{self, META, STATE, WEIGHTS};
-use super::recorder::{self, CHECKPOINTS, FINAL, LOCK, METRICS, RECORD, SCALING, broken};
+use super::names::{CHECKPOINTS, FINAL, LOCK, METRICS, RECORD, SCALING, TENSORBOARD};
+use super::recorder::broken;
 use super::schema::{self, Meta, Record};
 use super::weights::Array;
 use super::{lines, load, model, weights, yaml};
@@ -121,7 +122,7 @@ impl Directory<'_> {
     /// The texts in the record, and the same files where an archive was unpacked.
     fn schedule(&self) -> Check {
         let what = "the schedule".to_string();
-        if recorder::schedule_digest(&self.record.schedule) != self.record.schedule_digest {
+        if super::initial::schedule_digest(&self.record.schedule) != self.record.schedule_digest {
             return Check { what, found: Found::Differs(Difference::new(CHANGED)) };
         }
         for file in &self.record.schedule {
@@ -376,6 +377,12 @@ impl Directory<'_> {
         })
     }
 
+    /// Whether it is the last checkpoint of its name, which the record has let go of before its files went.
+    fn was_let_go(&self, folder: &str, name: &str) -> bool {
+        let last = self.record.checkpoints.iter().rev().find(|entry| entry.name == name);
+        last.is_some_and(|last| self.meta(folder).is_ok_and(|(_, digest)| digest == last.digest))
+    }
+
     /// What is there beside what the record names.
     fn others(&self) -> Result<Vec<Check>, Refusal> {
         const OURS: [&str; 11] = [
@@ -385,7 +392,7 @@ impl Directory<'_> {
             SCALING,
             FINAL,
             CHECKPOINTS,
-            "tensorboard",
+            TENSORBOARD,
             "report.html",
             "README.txt",
             "schedule",
@@ -413,6 +420,8 @@ impl Directory<'_> {
                 said(what, "left by a crash; `resume` clears it away")
             } else if self.is_open() && self.meta(&what).is_ok() {
                 said(what, "newer than the record")
+            } else if self.was_let_go(&what, &name) {
+                said(what, "left by a crash, no longer needed")
             } else if self.is_forgotten(&what, &name) {
                 said(what, "whole; a long record has no room for it")
             } else {

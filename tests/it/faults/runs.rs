@@ -144,6 +144,11 @@ impl Clean {
     }
 }
 
+/// The files that TensorBoard reads. The clock of a `Memory` stands still, so they are equal to the byte.
+fn board(files: &BTreeMap<String, Vec<u8>>) -> Vec<(&String, &Vec<u8>)> {
+    files.iter().filter(|(name, _)| name.starts_with("tensorboard/")).collect()
+}
+
 /// What is in a run directory is, file by file, of `before` or of `after`, and reads back whole.
 fn check(world: &Memory, before: &Files, after: &Files, loss: Loss) -> Result<(), String> {
     for at in [FOLDER.to_string(), format!("{FOLDER}/checkpoints")] {
@@ -160,12 +165,12 @@ fn check(world: &Memory, before: &Files, after: &Files, loss: Loss) -> Result<()
             return Err(format!("`{name}` was not settled"));
         }
         let (here, old, new) = (found.get(name), before.get(name), after.get(name));
-        if name == "metrics.jsonl" {
+        if name == "metrics.jsonl" || name.starts_with("tensorboard/") {
             // Lines are added without a sync: a crash may take them, a torn end is tolerated by its readers.
             let (here, new) = (here.map_or(&[][..], Vec::as_slice), new.map_or(&[][..], Vec::as_slice));
             let kept = loss != Loss::Nothing || here.starts_with(old.map_or(&[][..], Vec::as_slice));
             if !kept || (!new.starts_with(here) && loss == Loss::Nothing) || here.len() > new.len() {
-                return Err("metrics.jsonl lost lines, or has others".into());
+                return Err(format!("`{name}` lost lines, or has others"));
             }
         } else if here != old && here != new {
             return Err(format!("`{name}` is neither old nor new"));
@@ -223,11 +228,16 @@ fn sweep(title: &str, exchanges: bool, faults: &[Fault]) {
             }
             // After everything that was not synced was lost, and after one of the other kinds of loss in turn.
             for loss in [Loss::Everything, LOSSES[number % LOSSES.len()]] {
-                match subject.resume(&world.after(loss)) {
+                let world = world.after(loss);
+                match subject.resume(&world) {
                     Ok(None) => assert!(number < 20, "{what}, then {loss:?}: there is no record"),
                     Ok(Some(finish)) => {
                         resumed += 1;
                         assert_eq!(finish.weights, clean.weights, "{what}, then {loss:?}, then resumed");
+                        assert!(
+                            board(&world.files(FOLDER)) == board(clean.last()),
+                            "{what}, then {loss:?}: tensorboard"
+                        );
                     }
                     Err(why) => panic!("{what}, then {loss:?}: cannot be resumed: {why}"),
                 }

@@ -35,27 +35,27 @@ when val_accuracy > 30% set dropout h1 to 0.2
 at end { evaluate test; save \"last\" }
 ";
 
-struct Subject {
-    program: Program,
-    dataset: Dataset,
+pub struct Subject {
+    pub program: Program,
+    pub dataset: Dataset,
 }
 
 impl Subject {
-    fn new(text: &str) -> Subject {
+    pub fn new(text: &str) -> Subject {
         let (checked, found) = checked(text, Some(3));
         let program = checked.program.unwrap_or_else(|| panic!("{found:#?}"));
         Subject { dataset: dataset(&program), program }
     }
 
     /// A run in a fresh directory, interrupted as soon as `ends` says so of an event.
-    fn begin(&self, world: &dyn World, runs: &Path, ends: impl FnMut(&Event) -> bool) -> (PathBuf, Finish) {
+    pub fn begin(&self, world: &dyn World, runs: &Path, ends: impl FnMut(&Event) -> bool) -> (PathBuf, Finish) {
         let recorder =
             Recorder::create(world, runs, &self.program, &self.dataset, Origin::default()).expect("a writable folder");
         let folder = recorder.folder().to_path_buf();
         (folder, self.train(world, recorder, None, ends))
     }
 
-    fn train(
+    pub fn train(
         &self,
         world: &dyn World,
         mut recorder: Recorder,
@@ -78,22 +78,32 @@ impl Subject {
         run(&options, &mut consumer).expect("nothing fails")
     }
 
-    /// As `growrun resume` does.
-    fn resume(&self, world: &dyn World, folder: &Path, ends: impl FnMut(&Event) -> bool) -> Finish {
+    pub fn resume(&self, world: &dyn World, folder: &Path, ends: impl FnMut(&Event) -> bool) -> Finish {
+        self.resume_as(world, folder, |recorder| recorder, ends)
+    }
+
+    /// As `growrun resume` does, with a recorder of another kind.
+    pub fn resume_as<'w>(
+        &self,
+        world: &'w dyn World,
+        folder: &Path,
+        kind: impl FnOnce(Recorder<'w>) -> Recorder<'w>,
+        ends: impl FnMut(&Event) -> bool,
+    ) -> Finish {
         let lock = Recorder::lock(world, folder).expect("nobody holds it");
         let record = load::intact(world, folder).expect("a whole record");
         let found = resume::find(world, folder, &record, self.program.train.rolls_back()).expect("readable");
         assert!(found.broken.is_empty(), "{:?}", found.broken.iter().map(|(path, _)| path).collect::<Vec<_>>());
-        let (entry, meta, resumption) = found.split().expect("at least the start");
-        let recorder =
-            Recorder::reopen(world, folder, lock, record, &self.dataset, Origin::default(), Some((&entry, &meta)))
-                .expect("a writable folder");
-        self.train(world, recorder, Some(resumption), ends)
+        let split = found.split();
+        let entry = split.as_ref().map(|(entry, meta, _)| (entry, meta));
+        let recorder = Recorder::reopen(world, folder, lock, record, &self.dataset, Origin::default(), entry)
+            .expect("a writable folder");
+        self.train(world, kind(recorder), split.map(|(_, _, resumption)| resumption), ends)
     }
 }
 
 /// What must be equal at the end, but for times: metrics.jsonl, events, metrics and digests of the record.
-fn told(world: &Memory, folder: &Path) -> String {
+pub fn told(world: &Memory, folder: &Path) -> String {
     let record = load::intact(world, folder).expect("a whole record");
     let mut text = String::new();
     let metrics = world.read(&folder.join("metrics.jsonl"), 1 << 20).expect("metrics");
@@ -109,6 +119,9 @@ fn told(world: &Memory, folder: &Path) -> String {
     }
     text.push_str(&format!("{} {:?} {:?} {:?}\n", record.status, result.weights, result.metrics, result.confusion));
     text.push_str(&format!("{} {:?}\n", result.flops, result.model));
+    if let Some(file) = super::board::file(world, folder) {
+        super::board::sorted(&file).iter().for_each(|told| text.push_str(&format!("{told}\n")));
+    }
     // Of the checkpoints that the schedule asks for: what stands in them.
     for checkpoint in record.checkpoints.iter().filter(|known| known.name != "interrupted") {
         let record::schema::Checkpoint { name, step, weights, optimizer, tensors, kept, .. } = checkpoint;

@@ -5,6 +5,7 @@ pub mod args;
 pub mod diagnostic;
 pub mod digest;
 pub mod doc;
+pub mod numbers;
 pub mod rng;
 pub mod span;
 pub mod text;

@@ -10,7 +10,6 @@ mod diff;
 pub mod explain;
 pub mod machine;
 mod new;
-pub mod numbers;
 pub mod outcome;
 mod pack;
 pub mod plan;
@@ -19,6 +18,7 @@ mod progress;
 mod recorded;
 pub mod render;
 mod replay;
+mod report;
 mod resume;
 mod run;
 mod runs;
@@ -28,6 +28,8 @@ pub mod terminal;
 mod training;
 mod usage;
 mod verify;
+
+pub use crate::base::numbers;
 
 use crate::base::{Diagnostic, Error, Sources, World, world::Real};
 use arguments::{Command, WELCOME};
@@ -83,6 +85,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Replay(replay)) => replay::run(&context, &replay, command),
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
         Some(Command::Pack(pack)) => pack::run(&context, &pack),
+        Some(Command::Report(report)) => report::run(&context, &report),
     }
 }
 

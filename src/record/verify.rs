@@ -378,7 +378,7 @@ impl Directory<'_> {
 
     /// What is there beside what the record names.
     fn others(&self) -> Result<Vec<Check>, Refusal> {
-        const OURS: [&str; 11] = [
+        const OURS: [&str; 13] = [
             RECORD,
             LOCK,
             METRICS,
@@ -387,6 +387,8 @@ impl Directory<'_> {
             CHECKPOINTS,
             "tensorboard",
             "report.html",
+            "report.svg",
+            "report.md",
             "README.txt",
             "schedule",
             "data",

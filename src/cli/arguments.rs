@@ -12,7 +12,6 @@ pub const LATER: &[(&str, &str)] = &[
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
     ("export", "the grown network for other tools"),
-    ("report", "one offline page about a run"),
     ("fmt", "a schedule in its usual form"),
     ("lsp", "diagnostics while you type"),
 ];
@@ -39,6 +38,7 @@ Examples
   growrun plan first.grow                     what it will cost, phase by phase
   growrun compare first.grow                  is growing worth it? yes, no or undecided, with the reason
   growrun replay runs/first-growth/0001       train it again and compare every bit
+  growrun report runs/first-growth/0001       a page to look at and to show
   growrun explain G0201                       a code, with a wrong and a repaired schedule
   growrun new --from houses.csv               a schedule for your own table
 
@@ -91,6 +91,8 @@ pub enum Command {
     Diff(Diff),
     /// Make one archive of a run to share, without a path of this machine
     Pack(Pack),
+    /// Make one offline page about a run or a comparison, a figure, or a paper's appendix
+    Report(Report),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -509,6 +511,40 @@ pub struct Pack {
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  growrun report runs/first-growth/0001                 runs/first-growth/0001/report.html, for a browser
+  growrun report runs/first-growth/0001 --format svg    one figure, for a README or slides
+  growrun report runs/first-growth/0001 --format md --out appendix.md
+
+The page is one file without a script: it asks for nothing and can be sent as it is. It names no folder of this
+machine. A report that is already there is written over; any other file is not.")]
+pub struct Report {
+    /// The folder of a run or of a comparison, or a run.yaml alone
+    #[arg(value_name = "RUN|COMPARISON")]
+    pub run: PathBuf,
+    /// What it is made for
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    pub format: ReportFormat,
+    /// Where it goes (default: report.html, .svg or .md in the folder itself)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// One JSON object on stdout, on failure too
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// a page for a browser
+    Html,
+    /// one figure
+    Svg,
+    /// the appendix of a paper: the reproducibility checklist
+    Md,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

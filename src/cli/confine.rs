@@ -80,6 +80,11 @@ pub(super) fn to_records(
     world.confine(&reads, &out.map(|out| existing(world, out)).into_iter().collect::<Vec<_>>())
 }
 
+/// For a command that makes a report of what lies in `folder` and writes it into the folder `out`.
+pub(super) fn to_report(context: &Context, folder: &Path, out: &Path) -> Confinement {
+    context.world.confine(&[here(folder)], &[existing(context.world, out)])
+}
+
 /// Where published data may lie that needs no path.
 fn published(world: &dyn World) -> Vec<PathBuf> {
     let root = world.variable("GROWRUN_DATA");

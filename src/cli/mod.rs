@@ -19,6 +19,7 @@ mod progress;
 mod recorded;
 pub mod render;
 mod replay;
+mod report;
 mod resume;
 mod run;
 mod runs;
@@ -86,6 +87,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Replay(replay)) => replay::run(&context, &replay, command),
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
         Some(Command::Pack(pack)) => pack::run(&context, &pack),
+        Some(Command::Report(report)) => report::run(&context, &report),
     }
 }
 

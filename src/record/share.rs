@@ -108,7 +108,7 @@ pub fn stripped(record: &Record, named: BTreeMap<String, String>) -> Record {
 }
 
 /// A word of a command line; of a path only its last name: `--data mnist=…/mnist`.
-fn without_path(word: &str) -> String {
+pub fn without_path(word: &str) -> String {
     let (name, path) = match word.split_once('=') {
         Some((name, path)) if !name.contains(['/', '\\']) => (Some(name), path),
         _ => (None, word),

@@ -385,7 +385,7 @@ impl Directory<'_> {
 
     /// What is there beside what the record names.
     fn others(&self) -> Result<Vec<Check>, Refusal> {
-        const OURS: [&str; 11] = [
+        const OURS: [&str; 13] = [
             RECORD,
             LOCK,
             METRICS,
@@ -394,6 +394,8 @@ impl Directory<'_> {
             CHECKPOINTS,
             TENSORBOARD,
             "report.html",
+            "report.svg",
+            "report.md",
             "README.txt",
             "schedule",
             "data",

@@ -15,7 +15,7 @@ use crate::compare::conduct::{self, Halt, Means};
 use crate::compare::plan::{self, Plan, Question, Trouble};
 use crate::compare::{self, desk::Desk, outcome};
 use crate::record::{Origin, slug};
-use crate::{run, syntax};
+use crate::{report, run, syntax};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -182,6 +182,7 @@ fn all(
         let result = outcome::collect(desk, &one.plan, &one.folder)?;
         one.plan.comparison.result = Some(result);
         compare::write(context.world, &one.folder, &one.plan.comparison)?;
+        one.report = Some(report::write(context.world, &one.folder)?);
     }
     Ok(Done::Compared(ones(opened)))
 }

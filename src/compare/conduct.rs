@@ -233,7 +233,7 @@ impl Bench<'_> {
         let (mut recorder, resumption) = match record {
             None => {
                 let recorder = Recorder::create_in(world, &path, program, dataset, means.origin.clone())?;
-                (recorder.of_arm(arm), None)
+                (recorder.of_arm(arm).lean(), None)
             }
             Some(record) => {
                 let lock = Recorder::lock(world, &path)?;
@@ -246,7 +246,7 @@ impl Bench<'_> {
                 };
                 let from = entry.as_ref().map(|(entry, meta)| (entry, meta));
                 let origin = means.origin.clone();
-                (Recorder::reopen(world, &path, lock, record, dataset, origin, from)?, resumption)
+                (Recorder::reopen(world, &path, lock, record, dataset, origin, from)?.lean(), resumption)
             }
         };
         let steps = program.train.steps;

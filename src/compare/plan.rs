@@ -38,6 +38,8 @@ pub struct Plan {
     pub independent: bool,
     /// The reference as its schedule says.
     pub reference: Program,
+    /// The metric that was asked for, where the test part decides in its place.
+    pub instead_of: Option<String>,
 }
 
 /// Why there is none.
@@ -134,7 +136,8 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
         arms,
         result: None,
     };
-    Ok(Plan { comparison, judged, independent, reference: program })
+    let instead_of = question.by.clone().filter(|by| *by != comparison.metric);
+    Ok(Plan { comparison, judged, independent, reference: program, instead_of })
 }
 
 /// The metric of a schedule that names none: its first that is one number, else the loss.

@@ -73,6 +73,28 @@ impl<'w> Recorder<'w> {
         dataset: &Dataset,
         origin: Origin,
     ) -> Result<Recorder<'w>> {
+        Recorder::begin(world, || new_folder(world, &runs.join(slug(&program.name))), program, dataset, origin)
+    }
+
+    /// The same in a folder of the caller's choice, which is made when it is not there.
+    pub fn create_in(
+        world: &'w dyn World,
+        folder: &Path,
+        program: &Program,
+        dataset: &Dataset,
+        origin: Origin,
+    ) -> Result<Recorder<'w>> {
+        let made = || world.create_folder(folder).map(|_| folder.to_path_buf());
+        Recorder::begin(world, made, program, dataset, origin)
+    }
+
+    fn begin(
+        world: &'w dyn World,
+        folder: impl FnOnce() -> Result<PathBuf>,
+        program: &Program,
+        dataset: &Dataset,
+        origin: Origin,
+    ) -> Result<Recorder<'w>> {
         let record = initial::record(program, dataset, &origin);
         if !fit::leaves_room(&record) {
             let path = program.sources.0.first().map_or_else(PathBuf::new, |source| PathBuf::from(&source.name));
@@ -83,7 +105,7 @@ impl<'w> Recorder<'w> {
                 ..Error::new("record", &path, "it is longer than a record may be")
             });
         }
-        let folder = new_folder(world, &runs.join(slug(&program.name)))?;
+        let folder = folder()?;
         let lock = Recorder::lock(world, &folder)?;
         Ok(Recorder {
             world,
@@ -105,21 +127,6 @@ impl<'w> Recorder<'w> {
     pub fn lean(mut self) -> Recorder<'w> {
         (self.lean, self.view) = (true, View::Closed);
         self
-    }
-
-    /// The same in a folder of the caller's choice, which is made when it is not there.
-    pub fn create_in(
-        world: &'w dyn World,
-        folder: &Path,
-        program: &Program,
-        dataset: &Dataset,
-        origin: Origin,
-    ) -> Result<Recorder<'w>> {
-        let record = initial(program, dataset, &origin);
-        world.create_folder(folder)?;
-        let lock = Recorder::lock(world, folder)?;
-        let (folder, scaling) = (folder.to_path_buf(), dataset.scaling.clone());
-        Ok(Recorder { world, folder, record, origin, metrics: None, scaling, _lock: lock })
     }
 
     /// Keeps other processes from writing into a run directory, while the lock lives.

@@ -47,6 +47,9 @@ impl Progress {
                 let _ = write!(text, ", {} of them to be made", runs);
             }
             let _ = write!(text, " · judged by {metric}");
+            if let Some(asked) = &one.plan.instead_of {
+                let _ = write!(text, ", not by {asked}: the data has a test part");
+            }
             note(&format!("  {text}\n"));
         }
         let bar = (terminal.watched && !quiet && runs > 0).then(|| {

@@ -2,6 +2,7 @@
 //! them is told once.
 
 use super::experiment::{self, ARMS_MAX};
+use super::join::join;
 use super::program::{Base, Sweep};
 use super::report::Report;
 use super::{Checked, CheckedArm, OfAnArm, Request, one};
@@ -148,10 +149,13 @@ fn all_arms(schedule: &Schedule, base: Option<&Base>, request: &Request, names: 
     done
 }
 
-/// The network at the end, as far as it is known before the run.
-pub(super) fn last(checked: &Checked) -> Option<Architecture> {
-    let program = checked.program.as_ref()?;
-    Some(checked.timeline.last().map_or(&program.architecture, |planned| &planned.after).clone())
+/// The network at the end, as far as it is known before the run: widths are intervals where a condition decides them.
+fn last(checked: &Checked) -> Option<Architecture> {
+    let begin = checked.program.as_ref()?.architecture.clone();
+    Some(checked.timeline.iter().fold(begin, |before, planned| match planned.certain {
+        true => (*planned.after).clone(),
+        false => join(&before, &planned.after),
+    }))
 }
 
 fn covers(outer: Span, inner: Span) -> bool {

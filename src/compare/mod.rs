@@ -20,7 +20,7 @@ pub mod schema;
 pub mod statistics;
 pub mod verdict;
 
-use crate::base::world::Error;
+use crate::base::world::{Error, Lock};
 use crate::base::{Refusal, World};
 use crate::record::yaml;
 use schema::{Comparison, SCHEMA};
@@ -31,20 +31,40 @@ pub const FILE: &str = "comparison.yaml";
 
 /// The same before the first run, where nobody has begun it yet.
 pub fn begin(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
+    world.create_folder(folder)?;
+    let _lock = alone(world, folder)?;
     match read(world, folder) {
         Ok(known) if known.schedule == comparison.schedule => Ok(()),
-        _ => write(world, folder, comparison),
+        _ => write_alone(world, folder, comparison),
     }
 }
 
 /// Writes what is compared, and what came out once it has.
 pub fn write(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
+    world.create_folder(folder)?;
+    let _lock = alone(world, folder)?;
+    write_alone(world, folder, comparison)
+}
+
+/// Several jobs of one comparison may begin at the same moment; each holds this for a few milliseconds.
+fn alone(world: &dyn World, folder: &Path) -> Result<Box<dyn Lock>, Error> {
+    const TRIES: usize = 500;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+    for _ in 1..TRIES {
+        match world.lock(&folder.join("lock")) {
+            Err(error) if error.code == "G0805" => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    world.lock(&folder.join("lock"))
+}
+
+fn write_alone(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
     let (text, _) = yaml::seal(&yaml::write(comparison));
     let path = folder.join(FILE);
     if text.len() as u64 > yaml::BYTES_MAX {
         return Err(Error::too_large(&path, yaml::BYTES_MAX));
     }
-    world.create_folder(folder)?;
     world.write(&path, text.as_bytes())
 }
 

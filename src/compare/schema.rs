@@ -147,14 +147,6 @@ pub struct Interval {
     pub high: Option<f64>,
 }
 
-impl Interval {
-    /// Of the same values with the other sign.
-    pub fn reversed(&self) -> Interval {
-        let minus = |value: Option<f64>| value.map(|value| -value);
-        Interval { count: self.count, mean: minus(self.mean), low: minus(self.high), high: minus(self.low) }
-    }
-}
-
 /// Paired over the seeds: in the direction in which more is better for the reference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

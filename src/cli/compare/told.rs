@@ -135,28 +135,24 @@ fn single(one: &One, result: &Outcome, style: Style) -> String {
     head.push(numbers::plural(comparison.seeds.len() as u64, "seed"));
     head.push(format!("judged by {} at the end", comparison.metric));
     let mut out = format!("{}\n", style.bold(&one_line(&head.join(" · "))));
-    let mut rows = vec![
-        ["arm", &comparison.metric, "ahead", "FLOPs", "steps", "time", "params", "shock"].map(str::to_string).to_vec(),
-    ];
+    let minus = format!("{} minus arm", comparison.arms[0].name);
+    let titles = ["arm", &comparison.metric, &minus, "FLOPs", "steps", "time", "params", "shock"];
+    let mut rows = vec![titles.map(str::to_string).to_vec()];
     if let Some((metric, target)) = comparison.course.as_ref().zip(result.target) {
         rows[0].push(format!("to {} {metric}", numbers::metric(metric, target)));
     }
     for (at, arm) in result.arms.iter().enumerate() {
         let difference = at.checked_sub(1).map(|at| &result.differences[at]);
         let ahead = difference.and_then(|difference| {
-            Some(format!(
-                "{} {}",
-                signed(&comparison.metric, -difference.interval.mean?),
-                range(&comparison.metric, &difference.interval.reversed())
-            ))
+            let mean = signed(&comparison.metric, difference.interval.mean?);
+            Some(format!("{mean} {}", range(&comparison.metric, &difference.interval)))
         });
         rows.push(row(comparison, arm, ahead.unwrap_or_default()));
     }
     for line in aligned(&rows) {
         let _ = writeln!(out, "  {line}");
     }
-    let _ =
-        writeln!(out, "  {}", style.faint("means with 95 % t-intervals; `ahead`: of the first arm, paired by seed"));
+    let _ = writeln!(out, "  {}", style.faint("means with 95 % t-intervals; differences are paired by seed"));
     out.push_str(&matched(comparison, result));
     for (label, verdict) in [("verdict", Some(&result.verdict)), ("paid for", result.paid.as_ref())] {
         if let Some(verdict) = verdict {

@@ -1,0 +1,71 @@
+//! A comparison that was interrupted goes on where it stopped.
+
+use super::*;
+
+#[test]
+fn what_is_there_is_not_done_again() {
+    let lab = Lab::new(SCHEDULE);
+    let first = lab.compare(&["--seeds", "2"]);
+    let stamp = |arm: &str| {
+        let file = lab.comparison_folder().join(arm).join("seed-3/run.yaml");
+        std::fs::metadata(file).and_then(|data| data.modified()).expect("a record")
+    };
+    let before = stamp("large");
+    std::fs::remove_dir_all(lab.comparison_folder().join("small/seed-4")).expect("removed");
+    let second = lab.compare(&["--seeds", "2"]);
+    assert_eq!(before, stamp("large"), "it was not trained again");
+    assert_eq!(first["verdict"], second["verdict"]);
+    let other = lab.compare(&["--seeds", "3"]);
+    assert_ne!(first["comparison"], other["comparison"], "another question is another comparison");
+}
+
+#[test]
+fn a_run_that_was_changed_is_not_believed() {
+    let lab = Lab::new(SCHEDULE);
+    lab.compare(&["--seeds", "1"]);
+    let file = lab.comparison_folder().join("small/seed-3/run.yaml");
+    let text = std::fs::read_to_string(&file).expect("a record");
+    std::fs::write(&file, text.replacen("value: 0.", "value: 1.", 1)).expect("written");
+    let ran = lab.growrun(&["compare", "worth.grow", "--seeds", "1"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stderr.contains("G0809") && ran.stderr.contains("small/seed-3"), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_again_and_again_it_comes_to_the_same_answer() {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+    let whole = Lab::new(SCHEDULE);
+    let expected = whole.compare(&["--seeds", "2"]);
+    let lab = Lab::new(SCHEDULE);
+    let flags = ["compare", "worth.grow", "--seeds", "2", "--json", "--quiet"];
+    let (mut kills, mut code) = (0, None);
+    for turn in 0..200 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_growrun"))
+            .args(flags)
+            .current_dir(lab.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        // Longer from turn to turn, so that it comes to its end on a slow machine, too.
+        std::thread::sleep(Duration::from_millis(10 + 4 * turn));
+        if let Some(status) = child.try_wait().expect("a child") {
+            code = status.code();
+            break;
+        }
+        match turn % 2 {
+            0 => child.kill().expect("killed"),
+            _ => rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+                .expect("asked to end"),
+        }
+        child.wait().expect("gone");
+        kills += 1;
+    }
+    assert_eq!(code, Some(0));
+    assert!(kills > 2, "{kills}");
+    let told = lab.compare(&["--seeds", "2"]);
+    assert_eq!(all_weights(&lab), all_weights(&whole), "after {kills} kills");
+    assert_eq!(told["verdict"], expected["verdict"]);
+}

@@ -14,6 +14,7 @@ pub mod conditions;
 pub mod cost;
 pub mod data;
 pub mod experiment;
+mod file_words;
 pub mod flops;
 mod join;
 pub mod model;
@@ -36,6 +37,7 @@ pub mod windows;
 pub use base::{LENGTH_NAME, STARTER_NAME, add_events, complete, is_fragment, length_words, set_length};
 pub use program::{Comparison, Matching, Program, Sweep};
 pub use replay::{Planned, PlannedGrowth};
+pub use variants::last;
 pub use vocabulary::{MetricWord, Vocabulary};
 
 use crate::base::{Diagnostic, Doc, Duration, Severity, Sources, Span, World};
@@ -198,6 +200,7 @@ impl Checked {
 /// All words of the language that are not in a registry, by where they stand, for `explain` and the reference.
 pub fn words() -> Vec<(&'static str, &'static Doc)> {
     let mut words: Vec<(&'static str, &'static Doc)> = Vec::new();
+    words.extend(file_words::STATEMENTS.iter().map(|doc| ("file", *doc)));
     words.extend(data::STATEMENTS.iter().map(|doc| ("data", *doc)));
     words.extend(model::STATEMENTS.iter().map(|doc| ("model", *doc)));
     words.push(("section", train_words::HEAD));

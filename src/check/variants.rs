@@ -5,7 +5,7 @@ use super::experiment::{self, ARMS_MAX};
 use super::join::join;
 use super::program::{Base, Sweep};
 use super::report::Report;
-use super::{Checked, CheckedArm, OfAnArm, Request, one};
+use super::{Checked, CheckedArm, OfAnArm, Planned, Program, Request, one};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::nn::Architecture;
 use crate::syntax::{self, Atom, Schedule};
@@ -126,6 +126,7 @@ fn all_arms(schedule: &Schedule, base: Option<&Base>, request: &Request, names: 
         alone.sweeps.clear();
         return vec![Some(one(alone, base.cloned(), &request.again(), &[]))];
     }
+    let end = |checked: &Checked| Some(last(checked.program.as_ref()?, &checked.timeline));
     let mut done: Vec<Option<Checked>> = names.iter().map(|_| None).collect();
     // Each turn settles at least one; what begins with itself, over any number of others, is never settled.
     for _ in names {
@@ -136,7 +137,7 @@ fn all_arms(schedule: &Schedule, base: Option<&Base>, request: &Request, names: 
             let from = schedule.arms.iter().find(|arm| arm.name.node == *name).and_then(experiment::from_final);
             let initial = match from.and_then(|from| names.iter().position(|name| *name == from)) {
                 None => None,
-                Some(other) => match done[other].as_ref().and_then(last) {
+                Some(other) => match done[other].as_ref().and_then(end) {
                     Some(architecture) => Some(architecture.fresh()),
                     None => continue,
                 },
@@ -150,12 +151,11 @@ fn all_arms(schedule: &Schedule, base: Option<&Base>, request: &Request, names: 
 }
 
 /// The network at the end, as far as it is known before the run: widths are intervals where a condition decides them.
-fn last(checked: &Checked) -> Option<Architecture> {
-    let begin = checked.program.as_ref()?.architecture.clone();
-    Some(checked.timeline.iter().fold(begin, |before, planned| match planned.certain {
+pub fn last(program: &Program, timeline: &[Planned]) -> Architecture {
+    timeline.iter().fold(program.architecture.clone(), |before, planned| match planned.certain {
         true => (*planned.after).clone(),
         false => join(&before, &planned.after),
-    }))
+    })
 }
 
 fn covers(outer: Span, inner: Span) -> bool {

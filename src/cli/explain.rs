@@ -21,6 +21,7 @@ pub fn chapters() -> Vec<Chapter> {
     };
     let vocabulary = crate::run::vocabulary();
     vec![
+        Chapter { title: "the file", docs: of_section(&["file"]) },
         Chapter { title: "triggers", docs: of_section(&["trigger"]) },
         Chapter { title: "layers", docs: crate::nn::LAYERS.iter().map(|layer| layer.doc()).collect() },
         Chapter { title: "growth", docs: crate::grow::OPERATORS.iter().map(|operator| operator.doc()).collect() },

@@ -8,6 +8,7 @@ use super::{Context, exit, numbers};
 use crate::base::text::harmless;
 use crate::base::world::{Entry, Result};
 use crate::base::{Sources, World};
+use crate::compare::{self, schema::Comparison};
 use crate::record::load;
 use crate::record::schema::{Metric, Record};
 use crate::train::metrics;
@@ -22,6 +23,19 @@ struct Run {
     name: String,
     path: String,
     record: Record,
+}
+
+/// A comparison that can be read.
+struct Compared {
+    path: String,
+    comparison: Comparison,
+}
+
+impl Compared {
+    /// `yes`, `no`, `undecided`, or that it goes on.
+    fn answer(&self) -> &'static str {
+        self.comparison.result.as_ref().map_or("unfinished", |result| result.verdict.answer.word())
+    }
 }
 
 /// A record that cannot be read, and why.
@@ -64,12 +78,51 @@ pub fn run(context: &Context, runs: &Runs) -> i32 {
     if let Some(metric) = &metric {
         good.sort_by(|a, b| better_first(metric, &a.record, &b.record));
     }
+    let compared = comparisons(context.world, &folder);
     if runs.json {
-        say_json(&format!("{}\n", object(&shown, metric.as_deref(), &good, &broken)));
+        let mut object = object(&shown, metric.as_deref(), &good, &broken);
+        let one = |one: &Compared| json!({ "comparison": one.path, "answer": one.answer() });
+        object["comparisons"] = compared.iter().map(one).collect();
+        say_json(&format!("{object}\n"));
     } else {
-        say(&text(&shown, metric.as_deref(), &good, &broken, context.terminal.stdout));
+        let style = context.terminal.stdout;
+        let runs = text(&shown, metric.as_deref(), &good, &broken, style);
+        match (good.len() + broken.len(), compared.as_slice()) {
+            (_, []) => say(&runs),
+            (0, _) => say(&answers(&compared, style)),
+            _ => say(&(answers(&compared, style) + &runs)),
+        }
     }
     exit::OK
+}
+
+/// Comparisons in the folder and in the folders of it.
+fn comparisons(world: &dyn World, folder: &Path) -> Vec<Compared> {
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        world.list(folder).unwrap_or_default().into_iter().map(|name| folder.join(name)).collect()
+    };
+    let all = inside(folder).into_iter().flat_map(|path| std::iter::once(path.clone()).chain(inside(&path)));
+    let is_there = |path: &PathBuf| matches!(world.entry(&path.join(compare::FILE)), Ok(Some(Entry::File { .. })));
+    all.filter(is_there)
+        .filter_map(|path| {
+            let comparison = compare::read(world, &path).ok()?;
+            Some(Compared { path: path.display().to_string(), comparison })
+        })
+        .collect()
+}
+
+fn answers(compared: &[Compared], style: Style) -> String {
+    let mut rows = vec![["comparison", "worth it", "why"].map(str::to_string).to_vec()];
+    for one in compared {
+        let reason = one.comparison.result.as_ref().map(|result| result.verdict.reason.clone());
+        let again = || "`growrun compare` with the same words goes on".to_string();
+        rows.push(vec![one.path.clone(), one.answer().into(), reason.unwrap_or_else(again)]);
+    }
+    let mut lines = aligned(&rows).into_iter().map(|line| harmless(&line).into_owned());
+    let head = lines.next().unwrap_or_default();
+    let mut out = format!("  {}\n", style.bold(&head));
+    lines.for_each(|line| out.push_str(&format!("  {line}\n")));
+    out
 }
 
 /// The folder itself when it is a run, else the runs in it and in the folders of it.

@@ -5,7 +5,8 @@ use super::desk::{Closed, Desk, Opened, Wanted};
 use super::schema::{ArmPlan, Budget, Comparison, SCHEMA};
 use crate::base::{Refusal, digest};
 use crate::check::program::ActionKind;
-use crate::check::{self, Matching, Program};
+use crate::check::{self, Matching, Planned, Program};
+use crate::nn::Architecture;
 use crate::record::schema::{File, NUMERICS, STREAMS, Version};
 use crate::run;
 
@@ -95,6 +96,7 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
         true => standard_arms(&question.arms, question.matching, grows_later, arms::has_widening(&desk.schedule)),
         false => own_arms(desk, question),
     };
+    can_be_made(desk, question, &arms, &program, &timeline)?;
     let seeds = question.seeds.unwrap_or(SEEDS);
     if seeds.saturating_mul(arms.len() as u64) > RUNS_MAX as u64 {
         return Err(Refusal::error(
@@ -138,6 +140,48 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
     };
     let instead_of = question.by.clone().filter(|by| *by != comparison.metric);
     Ok(Plan { comparison, judged, independent, reference: program, instead_of })
+}
+
+/// Refuses an arm that cannot be made, before the first one has trained for hours. Its budget is not known yet, so it is
+/// taken to be the schedule's length; what begins with a network that a condition makes waits until that is there.
+fn can_be_made(
+    desk: &Desk,
+    question: &Question,
+    arms: &[ArmPlan],
+    reference: &Program,
+    timeline: &[Planned],
+) -> Result<(), Trouble> {
+    let mut ends: Vec<(&str, Option<Architecture>)> = vec![(&arms[0].name, Some(check::last(reference, timeline)))];
+    // What an arm begins with may stand behind it.
+    for _ in arms {
+        for arm in arms {
+            let known = |name: &str| ends.iter().find(|(known, _)| *known == name);
+            let initial = match &arm.from_final {
+                _ if known(&arm.name).is_some() => continue,
+                None => None,
+                Some(from) => match known(from) {
+                    None => continue,
+                    Some((_, end)) => match end.as_ref().filter(|end| end.is_exact()) {
+                        Some(end) => Some(end.fresh()),
+                        None => {
+                            ends.push((&arm.name, None));
+                            continue;
+                        }
+                    },
+                },
+            };
+            let wanted = Wanted {
+                arm: &arm.name,
+                seed: question.seed,
+                steps: Some(reference.train.steps),
+                initial: initial.as_ref(),
+                judged: None,
+            };
+            let opened = desk.open(&wanted).map_err(|closed| Trouble::Closed(arm.name.clone(), closed.into()))?;
+            ends.push((&arm.name, Some(check::last(&opened.program, &opened.timeline))));
+        }
+    }
+    Ok(())
 }
 
 /// The metric of a schedule that names none: its first that is one number, else the loss.

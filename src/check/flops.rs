@@ -50,7 +50,7 @@ pub struct Course<'a> {
     /// Whether a condition decides how large the network becomes or when training ends. Then a `when` is taken to
     /// fire at its first chance, and training to go on to the planned end.
     pub conditional: bool,
-    /// Training steps: fewer than planned where `stop` comes first.
+    /// The step at which training ends: earlier than planned where `stop` comes first.
     pub steps: u64,
 }
 
@@ -83,14 +83,13 @@ pub fn training(data: &DataPlan, architecture: &Architecture, from: u64, to: u64
 
 /// The phases of a run of the program from step 0.
 pub fn course<'a>(program: &Program, timeline: &'a [Planned]) -> Course<'a> {
-    let begin = Phase {
-        from: 0,
-        to: 0,
-        architecture: Arc::new(program.architecture.clone()),
-        events: Vec::new(),
-        training: 0,
-        growth: 0,
-    };
+    rest(program, timeline, 0, &program.architecture)
+}
+
+/// What is left of a run that stands at a step with this network. What happens at that very step counts as left.
+pub fn rest<'a>(program: &Program, timeline: &'a [Planned], from: u64, standing: &Architecture) -> Course<'a> {
+    let begin =
+        Phase { from, to: from, architecture: Arc::new(standing.clone()), events: Vec::new(), training: 0, growth: 0 };
     let mut course =
         Course { phases: vec![begin], conditional: program.train.stop_when.is_some(), steps: program.train.steps };
     let mut stopped = false;
@@ -100,7 +99,7 @@ pub fn course<'a>(program: &Program, timeline: &'a [Planned]) -> Course<'a> {
         let event = &program.events[planned.event];
         let at_end = matches!(event.trigger, Trigger::At { end: true, .. });
         let step = if at_end { course.steps } else { planned.step };
-        if over.contains(&planned.event) || step > course.steps || (stopped && !at_end) {
+        if over.contains(&planned.event) || step < from || step > course.steps || (stopped && !at_end) {
             continue;
         }
         let action = &event.actions[planned.action];
@@ -128,7 +127,7 @@ pub fn course<'a>(program: &Program, timeline: &'a [Planned]) -> Course<'a> {
                     Some(plan) if stopped => Arc::new(plan.after),
                     _ => Arc::clone(&planned.after),
                 };
-                if last.from == step && (!last.events.is_empty() || step == 0) {
+                if last.from == step && (!last.events.is_empty() || step == from) {
                     last.architecture = architecture;
                     last.events.push(planned);
                     last.growth = last.growth.saturating_add(growth);

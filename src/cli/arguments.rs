@@ -227,6 +227,12 @@ pub struct Plan {
     pub file: PathBuf,
     #[command(flatten)]
     pub overrides: Overrides,
+    /// Threads of the run whose time is to be told
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub threads: Option<u64>,
+    /// Which instructions that run uses (default: auto, or what GROWRUN_SIMD says)
+    #[arg(long, value_name = "PATH", value_parser = simd())]
+    pub simd: Option<Simd>,
     /// One JSON object on stdout, on failure too
     #[arg(long)]
     pub json: bool,

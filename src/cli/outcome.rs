@@ -12,6 +12,8 @@ pub struct Place<'a> {
     pub run: Option<&'a str>,
     /// Commands that make sense now.
     pub next: &'a [String],
+    /// Seconds that the run was expected to take.
+    pub expected: Option<f64>,
 }
 
 /// The table at the end of a run, line by line.
@@ -27,7 +29,7 @@ pub fn table(heading: &Heading, finish: &Finish, place: &Place, style: Style) ->
     for line in aligned(&rows) {
         out.push_str(&format!("  {line}\n"));
     }
-    out.push_str(&format!("  {}\n", totals(finish)));
+    out.push_str(&format!("  {}\n", totals(finish, place.expected)));
     if let Some(confusion) = &finish.confusion {
         out.push_str(&confusion_matrix(confusion));
     }
@@ -106,7 +108,7 @@ pub fn epoch(epoch: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_string)
 }
 
-fn totals(finish: &Finish) -> String {
+fn totals(finish: &Finish, expected: Option<f64>) -> String {
     let told: Vec<_> = finish.metrics.iter().filter(|m| !m.name.starts_with("train_")).collect();
     let has_scores = told.iter().any(|m| !m.name.ends_with("loss"));
     let mut parts = Vec::new();
@@ -124,8 +126,21 @@ fn totals(finish: &Finish) -> String {
     }
     parts.push(format!("{} parameters", numbers::count(finish.parameters)));
     parts.push(numbers::flops(finish.flops as f64));
-    parts.push(numbers::seconds(finish.seconds));
+    let seconds = numbers::seconds(finish.seconds);
+    parts.push(match expected.filter(|expected| surprises(finish.seconds, *expected)) {
+        Some(expected) if finish.status.word() == "finished" => {
+            format!("{seconds} ({} expected)", numbers::seconds(expected))
+        }
+        _ => seconds,
+    });
     parts.join(" · ")
+}
+
+/// Whether a run took so much more or less time than was expected that its user should know.
+fn surprises(took: f64, expected: f64) -> bool {
+    const SECONDS: f64 = 5.0;
+    const TIMES: f64 = 1.5;
+    took.max(expected) >= SECONDS && !(1.0 / TIMES..=TIMES).contains(&(took / expected))
 }
 
 /// `blake3:4f1c09d2a7b3…`

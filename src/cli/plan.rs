@@ -4,10 +4,12 @@ use super::arguments::Plan;
 use super::outcome::{aligned, what};
 use super::session::{self, Session};
 use super::terminal::{Style, note, say, say_json};
-use super::{Context, confine, exit, machine, numbers, render};
+use super::{Context, confine, exit, machine, numbers, render, training};
 use crate::base::text::one_line;
-use crate::check::{Planned, Program, cost, flops};
+use crate::check::flops::{self, Course};
+use crate::check::{Program, cost};
 use crate::nn::Architecture;
+use crate::run::{Calibration, Expected};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -25,13 +27,26 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
         return context.refuse(&found, session.sources(), plan.json);
     };
     note(&render::human(&found, session.sources(), context.terminal.stderr));
+    let timeline = &session.checked.timeline;
+    let threads = plan.threads.map_or_else(|| context.world.host().threads, |threads| threads as usize);
+    let compute = match training::compute(context, threads, plan.simd) {
+        Ok(compute) => compute,
+        Err(refusal) => return training::refused(context, &refusal, plan.json),
+    };
+    let course = flops::course(program, timeline);
+    let calibration = Calibration::measure(program, &course, &compute, context.world, CALIBRATION_SECONDS);
+    let expected = calibration.map(|calibration| calibration.expected(program, &course, timeline));
     if plan.json {
-        say_json(&format!("{}\n", object(program, &session, &found)));
+        say_json(&format!("{}\n", object(program, &session, &found, &course, expected.as_ref())));
     } else {
-        say(&human(program, &session.checked.timeline, disk(program, &session), context.terminal.stdout));
+        let disk = disk(program, &session);
+        say(&human(program, &course, disk, expected.as_ref(), context.terminal.stdout));
     }
     exit::OK
 }
+
+/// What measuring takes in all.
+const CALIBRATION_SECONDS: f64 = 1.0;
 
 /// `784-64-64-10`; a width that a `when` may have changed is written as its interval.
 fn shape(architecture: &Architecture) -> String {
@@ -63,9 +78,9 @@ fn epochs(program: &Program, step: u64) -> String {
     super::outcome::epoch(step as f64 / program.data.steps_per_epoch.max(1) as f64)
 }
 
-/// The plan of a checked schedule as a person reads it. `disk`: bytes of its run directory.
-pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -> String {
-    let course = flops::course(program, timeline);
+/// The plan of a checked schedule as a person reads it. `disk`: bytes of its run directory. `expected`: what it takes,
+/// where that was measured.
+pub fn human(program: &Program, course: &Course, disk: u64, expected: Option<&Expected>, style: Style) -> String {
     let phases = &course.phases;
     let mut out = String::new();
     let head = [
@@ -77,13 +92,15 @@ pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -
     let _ = writeln!(out, "{}", style.bold(&one_line(&head.join(" · "))));
     let rows: Vec<Vec<String>> = phases
         .iter()
-        .map(|phase| {
+        .enumerate()
+        .map(|(number, phase)| {
             vec![
                 format!("epoch {} to {}", epochs(program, phase.from), epochs(program, phase.to)),
                 format!("steps {} to {}", phase.from, phase.to),
                 shape(&phase.architecture),
                 format!("{} parameters", parameters(&phase.architecture)),
                 numbers::flops(phase.flops() as f64),
+                expected.map_or_else(String::new, |expected| numbers::seconds(expected.phases[number])),
             ]
         })
         .collect();
@@ -103,22 +120,29 @@ pub fn human(program: &Program, timeline: &[Planned], disk: u64, style: Style) -
     }
     let _ = writeln!(
         out,
-        "  {}{} in all, forward and backward · about {} of memory · about {} of disk",
+        "  {}{} in all, forward and backward{} · about {} of memory · about {} of disk",
         if course.conditional { "about " } else { "" },
         numbers::flops(course.flops() as f64),
+        expected.map_or_else(String::new, |expected| format!(" · about {}", numbers::seconds(expected.all))),
         numbers::bytes(phases.iter().map(|phase| memory(program, &phase.architecture)).max().unwrap_or(0)),
         numbers::bytes(disk),
     );
     out
 }
 
-fn object(program: &Program, session: &Session, found: &[crate::base::Diagnostic]) -> Value {
-    let course = flops::course(program, &session.checked.timeline);
+fn object(
+    program: &Program,
+    session: &Session,
+    found: &[crate::base::Diagnostic],
+    course: &Course,
+    expected: Option<&Expected>,
+) -> Value {
     let memory_bytes = course.phases.iter().map(|phase| memory(program, &phase.architecture)).max();
     let phases: Vec<Value> = course
         .phases
         .iter()
-        .map(|phase| {
+        .enumerate()
+        .map(|(number, phase)| {
             let (low, high) = phase.architecture.parameter_count();
             json!({
                 "from_step": phase.from,
@@ -128,6 +152,7 @@ fn object(program: &Program, session: &Session, found: &[crate::base::Diagnostic
                 "parameters_min": low,
                 "flops": phase.flops(),
                 "growth_flops": phase.growth,
+                "expected_seconds": expected.map(|expected| expected.phases[number]),
                 "memory_bytes": memory(program, &phase.architecture),
                 "checkpoint_bytes": cost::checkpoint(&phase.architecture),
             })
@@ -160,6 +185,7 @@ fn object(program: &Program, session: &Session, found: &[crate::base::Diagnostic
         "phases": phases,
         "flops": course.flops(),
         "conditional": course.conditional,
+        "expected_seconds": expected.map(|expected| expected.all),
         "memory_bytes": memory_bytes,
         "disk_bytes": disk(program, session),
         "events": events,

@@ -11,12 +11,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Evaluations that are told where no terminal is.
 const LINES_MAX: u64 = 20;
 
+/// Seconds from which on it is told how long a run will take.
+const SECONDS_TOLD: f64 = 5.0;
+
 /// The terminal as a consumer of a run's events. Everything goes to stderr.
 pub struct Progress {
     terminal: Terminal,
     quiet: bool,
     bar: Option<ProgressBar>,
     pub started: Option<Started>,
+    /// Seconds that the run will take in all, earlier sessions included.
+    pub expected: Option<f64>,
     steps: u64,
     steps_per_epoch: u64,
     /// The part of the run, out of [`LINES_MAX`], up to which evaluations have been told.
@@ -31,6 +36,7 @@ impl Progress {
             quiet,
             bar: None,
             started: None,
+            expected: None,
             steps: 0,
             steps_per_epoch: 1,
             told: 0,
@@ -84,8 +90,12 @@ impl Progress {
         let examples = started.examples;
         let parts = [(examples.train, "training"), (examples.val, "validation"), (examples.test, "test")];
         let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, part)| format!("{n} {part}")).collect();
+        // Of a run that is over before this was read nothing is said.
+        let expected = self.expected.filter(|seconds| *seconds >= SECONDS_TOLD);
+        let expected =
+            expected.map(|seconds| format!(" · about {} expected", numbers::seconds(seconds))).unwrap_or_default();
         self.line(&format!(
-            "{} · {} · {} examples · {} parameters · {} steps",
+            "{} · {} · {} examples · {} parameters · {} steps{expected}",
             started.name,
             started.data,
             parts.join(", "),

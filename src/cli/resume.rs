@@ -69,6 +69,7 @@ fn go_on(context: &Context, resume: &Resume, origin: Origin) -> Result<i32, Stop
     let recorder = Recorder::reopen(world, &resume.run, lock, record, &dataset, origin, from)?;
     let job = Job {
         program,
+        timeline: &session.checked.timeline,
         dataset: &dataset,
         options: &options,
         resumption,
@@ -164,6 +165,7 @@ fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -
     }
     let job = Job {
         program,
+        timeline: &session.checked.timeline,
         dataset: &dataset,
         options: &options,
         resumption: Some(Resumption { saved, saved_at: None, good: None }),
@@ -204,11 +206,14 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
     if !resume.quiet {
         note(&text);
     }
+    let expected = record.result.as_ref().and_then(|result| result.expected_seconds);
     if resume.json {
-        say_json(&format!("{}\n", outcome::object(&finish, Some(&folder), serde_json::json!([]))));
+        let mut object = outcome::object(&finish, Some(&folder), serde_json::json!([]));
+        object["expected_seconds"] = serde_json::json!(expected);
+        say_json(&format!("{object}\n"));
     } else if !resume.quiet {
         let next = next(&folder, code, all);
-        let place = Place { run: Some(&folder), next: &next };
+        let place = Place { run: Some(&folder), next: &next, expected };
         say(&outcome::table(&load::heading(record), &finish, &place, context.terminal.stdout));
     }
     Ok(code)

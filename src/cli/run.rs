@@ -56,6 +56,7 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
     confine::to_run_directory(context, recorder.folder());
     let job = Job {
         program,
+        timeline: &session.checked.timeline,
         dataset: &dataset,
         options: &options,
         resumption: None,

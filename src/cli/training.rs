@@ -7,7 +7,7 @@ use super::render::{self, from_refusal, without_place};
 use super::terminal::{note, say, say_json};
 use super::{Context, exit, machine};
 use crate::base::{Diagnostic, Refusal, Sources};
-use crate::check::Program;
+use crate::check::{Planned, Program, flops};
 use crate::data::Dataset;
 use crate::record::Recorder;
 use crate::record::schema::Record;
@@ -23,6 +23,8 @@ const AUTOSAVE_SECONDS: f64 = 300.0;
 /// A run that is to be made or gone on with.
 pub struct Job<'a> {
     pub program: &'a Program,
+    /// What the checker has seen coming.
+    pub timeline: &'a [Planned],
     pub dataset: &'a Dataset,
     pub options: &'a Options,
     pub resumption: Option<Resumption>,
@@ -44,9 +46,12 @@ pub fn options(context: &Context, resources: &Resources) -> Result<Options, Refu
 
 /// Trains to the end, records, tells what came out; the exit code. `next`: commands that make sense then, given the run
 /// directory and the exit code.
-pub fn train(context: &Context, job: Job, mut recorder: Recorder, next: impl Fn(&str, i32) -> Vec<String>) -> i32 {
-    let Job { program, dataset, options, resumption, mut found, quiet, json } = job;
+pub fn train(context: &Context, job: Job, recorder: Recorder, next: impl Fn(&str, i32) -> Vec<String>) -> i32 {
+    let expected = expected(context, &job);
+    let Job { program, timeline: _, dataset, options, resumption, mut found, quiet, json } = job;
+    let mut recorder = recorder.expecting(expected);
     let mut progress = Progress::new(context.terminal, quiet);
+    progress.expected = expected;
     let mut consumer = |event: &Event| {
         recorder.consume(event)?;
         progress.hear(event);
@@ -73,13 +78,28 @@ pub fn train(context: &Context, job: Job, mut recorder: Recorder, next: impl Fn(
     if json {
         found.extend(reason);
         let diagnostics = serde_json::json!(machine::findings(&found, &program.sources));
-        say_json(&format!("{}\n", outcome::object(&finish, Some(&folder), diagnostics)));
+        let mut object = outcome::object(&finish, Some(&folder), diagnostics);
+        object["expected_seconds"] = serde_json::json!(expected);
+        say_json(&format!("{object}\n"));
     } else if let Some(started) = progress.started.as_ref().filter(|_| !quiet) {
         let next = next(&folder, code);
-        let place = Place { run: Some(&folder), next: &next };
+        let place = Place { run: Some(&folder), next: &next, expected };
         say(&outcome::table(&started.heading(), &finish, &place, context.terminal.stdout));
     }
     code
+}
+
+/// The seconds that the run will take in all: what earlier sessions have spent, and what is left.
+fn expected(context: &Context, job: &Job) -> Option<f64> {
+    let program = job.program;
+    let (step, architecture, spent) = match &job.resumption {
+        Some(Resumption { saved, .. }) => (saved.progress.step, &saved.architecture, saved.progress.seconds),
+        None => (0, &program.architecture, 0.0),
+    };
+    let course = flops::rest(program, job.timeline, step, architecture);
+    let (compute, seconds) = (&job.options.compute, run::worth(&course));
+    let calibration = run::Calibration::measure(program, &course, compute, context.world, seconds)?;
+    Some(spent + calibration.expected(program, &course, job.timeline).all)
 }
 
 /// Threads and SIMD path: the flag, else what GROWRUN_SIMD says, else the best of this machine.

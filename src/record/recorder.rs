@@ -34,6 +34,8 @@ pub struct Recorder<'w> {
     metrics: Option<Metrics>,
     view: View<'w>,
     scaling: Scaling,
+    /// Seconds that the whole run was expected to take, before its first step of this session.
+    expected: Option<f64>,
     /// Whether only what resuming needs is kept: see [`Recorder::lean`].
     lean: bool,
     _lock: Box<dyn Lock>,
@@ -115,9 +117,16 @@ impl<'w> Recorder<'w> {
             metrics: None,
             view: View::Awaited(Vec::new()),
             scaling: dataset.scaling.clone(),
+            expected: None,
             lean: false,
             _lock: lock,
         })
+    }
+
+    /// How many seconds the run will take, as far as that is known: for the record, beside what it took.
+    pub fn expecting(mut self, seconds: Option<f64>) -> Recorder<'w> {
+        self.expected = seconds;
+        self
     }
 
     /// For a run of a comparison, one of many: no file for TensorBoard, and of checkpoints only those that resuming needs
@@ -217,6 +226,7 @@ impl<'w> Recorder<'w> {
             metrics: Some(metrics),
             view: View::Awaited(told),
             scaling,
+            expected: None,
             lean: false,
             _lock: lock,
         })
@@ -448,7 +458,7 @@ impl<'w> Recorder<'w> {
             confusion: finish.confusion.clone(),
             flops: finish.flops,
             seconds: finish.seconds,
-            expected_seconds: None,
+            expected_seconds: self.expected,
             files,
         });
         // First the record, then what it no longer needs: whoever reads it meanwhile misses nothing.

@@ -377,7 +377,8 @@ pub struct Outcome {
     pub flops: u64,
     /// Training and evaluation, all sessions together.
     pub seconds: f64,
-    /// What was expected of them before the first step.
+    /// What was expected of them before the first step; of a run that was resumed, what had been spent when it was taken
+    /// up, and what was expected of the rest.
     pub expected_seconds: Option<f64>,
     /// Digests of the files of the run directory, as bytes.
     pub files: BTreeMap<String, String>,

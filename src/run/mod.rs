@@ -4,6 +4,7 @@
 
 mod actions;
 mod agenda;
+mod calibrate;
 mod carry;
 pub mod event;
 mod execute;
@@ -18,6 +19,7 @@ mod shock;
 mod training;
 
 pub use crate::grow::MEASURED;
+pub use calibrate::{Calibration, Expected, worth};
 pub use event::{
     Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, Heading, MetricValue, Reason, RolledBack, Shock,
     Started, Status, Stepped,

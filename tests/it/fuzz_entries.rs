@@ -115,7 +115,8 @@ pub fn checker(bytes: &[u8]) {
     }
     shown(&found, &sources);
     if let Some(program) = program {
-        harmless(&plan::human(&program, &timeline, 0, Style::PLAIN));
+        let course = check::flops::course(&program, &timeline);
+        harmless(&plan::human(&program, &course, 0, None, Style::PLAIN));
     }
 }
 

@@ -1,5 +1,6 @@
 //! One test binary: linking once keeps the suite quick.
 
+mod calibrate;
 mod check;
 mod cli;
 mod compare;

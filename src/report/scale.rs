@@ -96,10 +96,10 @@ impl Scale {
     }
 
     fn even_ticks(&self) -> Vec<f64> {
-        let rough = (self.high - self.low) / 5.0;
+        let rough = (self.high - self.low) / 6.0;
         let power = 10f64.powf(rough.log10().floor());
         let whole = matches!(self.unit, Unit::Count);
-        let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.999);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.999);
         let step = step.unwrap_or(rough).max(if whole { 1.0 } else { 0.0 });
         let first = (self.low / step - 1e-9).ceil();
         let all = (0..12).map(|n| (first + f64::from(n)) * step);
@@ -148,13 +148,14 @@ const COUNTS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
 /// So many decimals that neighbours in steps of `step` differ.
 fn with_digits(value: f64, step: f64) -> String {
-    let digits = (-step.abs().log10() - 1e-9).ceil();
-    if value == 0.0 {
-        "0".into()
-    } else if !(digits <= 5.0) || value.abs() >= 1e6 {
-        format!("{value:.0e}")
-    } else {
-        format!("{value:.*}", digits.max(0.0) as usize)
+    let shows_step = |digits: &i32| {
+        let units = step.abs() * 10f64.powi(*digits);
+        units > 0.5 && (units - units.round()).abs() < 1e-6 * units
+    };
+    match (0..=5).find(shows_step) {
+        _ if value == 0.0 => "0".into(),
+        Some(digits) if value.abs() < 1e6 => format!("{value:.*}", digits as usize),
+        _ => format!("{value:.1e}").replace(".0e", "e"),
     }
 }
 
@@ -216,19 +217,19 @@ mod tests {
     #[test]
     fn ticks_are_round_and_tell_neighbours_apart() {
         let along = |unit, high: f64| words(Scale::along(unit, [0.0, high].into_iter(), 0.0, 100.0));
-        assert_eq!(along(Unit::Count, 1350.0), "0 500 1000");
-        assert_eq!(along(Unit::Count, 30.0), "0 10 20 30");
+        assert_eq!(along(Unit::Count, 1350.0), "0 250 500 750 1000 1250");
+        assert_eq!(along(Unit::Count, 30.0), "0 5 10 15 20 25 30");
         assert_eq!(along(Unit::Count, 2.0), "0 1 2");
         assert_eq!(along(Unit::Count, 23_400.0), "0 5k 10k 15k 20k");
-        assert_eq!(along(Unit::Count, 1.5e6), "0 0.5M 1.0M 1.5M");
+        assert_eq!(along(Unit::Count, 1.5e6), "0 0.25M 0.50M 0.75M 1.00M 1.25M 1.50M");
         assert_eq!(along(Unit::Flops, 7.5e9), "0 2 4 6");
         let of = |unit, low: f64, high: f64, log| words(Scale::of(unit, [low, high].into_iter(), log, 0.0, 100.0));
         assert_eq!(of(Unit::Percent, 0.882, 0.978, false), "88 % 90 % 92 % 94 % 96 % 98 %");
         assert_eq!(of(Unit::Percent, 0.9, 1.0, false), "90 % 92 % 94 % 96 % 98 % 100 %");
         assert_eq!(of(Unit::Percent, 0.9712, 0.9731, false), "97.15 % 97.20 % 97.25 % 97.30 %");
-        assert_eq!(of(Unit::Plain, 0.1, 2.0, true), "0.5 1.0 1.5 2.0");
+        assert_eq!(of(Unit::Plain, 0.1, 2.0, true), "0 0.5 1.0 1.5 2.0");
         assert_eq!(of(Unit::Plain, 0.012, 2.0, true), "0.01 0.1 1");
-        assert_eq!(of(Unit::Plain, 0.5, 0.5, false), "0.45 0.50 0.55");
+        assert_eq!(of(Unit::Plain, 0.5, 0.5, false), "0.46 0.48 0.50 0.52 0.54");
         assert_eq!(of(Unit::Plain, 1e-9, 1e12, true), "1e-8 1e-4 1 1e4 1e8 1e12".replace("1e4", "10000"));
     }
 

@@ -40,9 +40,7 @@ pub fn html(compared: &Compared) -> String {
             match &comparison.result {
                 Some(outcome) => {
                     m.tag("div", &[("class", "verdicts")], |m| {
-                        let reference = comparison.arms.first().map_or("", |plan| plan.name.as_str());
-                        let asked = format!("Is {} worth it?", cut(reference, 40));
-                        verdict(m, &asked, &outcome.verdict, true);
+                        verdict(m, "Is growing worth it?", &outcome.verdict, true);
                         if let Some(paid) = &outcome.paid {
                             verdict(m, "And when the small network is already paid for?", paid, false);
                         }
@@ -144,14 +142,21 @@ fn verdict(m: &mut Markup, asked: &str, verdict: &Verdict, large: bool) {
     m.tag("div", &[("class", &class)], |m| {
         m.leaf("p", &[("class", "asked")], asked);
         m.leaf("p", &[("class", "answer")], verdict.answer.word());
-        m.leaf("p", &[("class", "reason")], &cut(&verdict.reason, 1000));
+        m.leaf("p", &[("class", "reason")], &capital(&verdict.reason));
         if !verdict.next.is_empty() {
-            m.leaf("p", &[("class", "next")], &cut(&verdict.next, 1000));
+            m.leaf("p", &[("class", "next")], &capital(&verdict.next));
         }
         if !verdict.against.is_empty() {
             m.leaf("p", &[("class", "against")], &format!("compared with {}", cut(&verdict.against, 60)));
         }
     });
+}
+
+/// A sentence as it stands by itself.
+fn capital(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    let first = characters.next().map(char::to_uppercase);
+    cut(&first.into_iter().flatten().chain(characters).collect::<String>(), 1000)
 }
 
 fn cards(m: &mut Markup, comparison: &Comparison) {
@@ -264,16 +269,8 @@ fn arms_tables(m: &mut Markup, comparison: &Comparison) {
         .zip(comparison.course.as_ref())
         .map(|(target, course)| format!("to {} {}", cut(course, 40), numbers::metric(course, target)));
     let shown = cut(metric, 40);
-    let head = [
-        shown.as_str(),
-        "difference to the reference",
-        "FLOPs",
-        "off by",
-        "steps",
-        "parameters",
-        "time",
-        "largest shock",
-    ];
+    let head =
+        [shown.as_str(), "reference minus arm", "FLOPs", "off by", "steps", "parameters", "time", "largest shock"];
     let head: Vec<&str> = std::iter::once("arm").chain(head).chain(target.as_deref()).collect();
     table(m, "what came out", &head, |m| {
         for arm in outcome.arms.iter().take(ARMS_MAX) {

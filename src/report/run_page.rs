@@ -64,7 +64,7 @@ pub fn html(run: &Run) -> String {
 /// The result in one sentence.
 pub fn sentence(run: &Run) -> String {
     let step = run.last_step();
-    let when = format!("{} ({} epochs)", plural(step, "step"), numbers::short(run.epochs(step)));
+    let when = format!("{} ({} epochs)", plural(step, "step"), events::epoch(run.epochs(step)));
     let size = match (run.first_parameters(), run.last_parameters()) {
         (Some(first), Some(last)) if first != last => format!(
             "the network had gone from {} to {} parameters in {}",
@@ -85,7 +85,7 @@ pub fn sentence(run: &Run) -> String {
         }
         _ => String::new(),
     };
-    format!("After {when} {size}{metric}.")
+    format!("After {when} {size}{metric}.").replace(" %", "\u{a0}%")
 }
 
 /// What is not as it should be.
@@ -208,7 +208,7 @@ pub fn chart(course: &Course, run: &Run, wanted: &str, along: Along) -> Option<M
         about: format!("{shown} at each evaluation, along {}.{grown}", x.0),
         x,
         y: (shown.clone(), Unit::of_metric(wanted)),
-        may_be_log: wanted.ends_with("loss"),
+        may_be_log: wanted.ends_with("loss") || wanted.ends_with("accuracy"),
         series,
         marks: events::marks(run, along),
     }
@@ -299,7 +299,7 @@ fn events_table(m: &mut Markup, run: &Run) {
                 m.tag("td", &[], |m| m.leaf("span", &[("class", "badge-cell")], &(at + 1).to_string()));
                 m.tag("td", &[("class", "n")], |m| {
                     m.text(&event.step.to_string());
-                    m.leaf("small", &[("class", "tight")], &format!("epoch {}", numbers::short(event.epoch)));
+                    m.leaf("small", &[("class", "tight")], &format!("epoch {}", events::epoch(event.epoch)));
                 });
                 m.tag("td", &[], |m| {
                     m.text(&cut(&what, 200));

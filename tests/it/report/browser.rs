@@ -176,17 +176,16 @@ impl Browser {
     }
 
     fn picture(&mut self, name: &str, is_whole: bool) {
+        let size = self.evaluate(match is_whole {
+            true => "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]",
+            false => "[innerWidth, innerHeight]",
+        });
+        self.clipped(name, &json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 }));
+    }
+
+    fn clipped(&mut self, name: &str, clip: &Value) {
         let Ok(folder) = std::env::var("GROWRUN_SCREENSHOTS") else { return };
-        let asked = json!({ "format": "png", "captureBeyondViewport": is_whole });
-        let asked = match is_whole {
-            false => asked,
-            true => {
-                let size =
-                    self.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]");
-                let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
-                json!({ "format": "png", "captureBeyondViewport": true, "clip": clip })
-            }
-        };
+        let asked = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let answer = self.call("Page.captureScreenshot", asked);
         let content = base64(answer["data"].as_str().expect("a picture"));
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), content).expect("written");
@@ -408,11 +407,17 @@ fn pictures() {
     pages.push(("arms", report(&lab.compare("quickstart", &arms, &[1, 2, 3, 4], "val_accuracy"))));
     for (name, page) in &pages {
         for scheme in ["light", "dark"] {
-            for (size, is_phone) in [((1200, 1180), false), ((390, 844), true)] {
+            for (size, is_phone) in [((1200, 1360), false), ((390, 844), true)] {
                 browser.dress(scheme, size, is_phone);
                 browser.open(page);
                 browser.picture(&format!("{name}-{scheme}-{}", size.0), true);
                 browser.picture(&format!("{name}-{scheme}-{}-top", size.0), false);
+                let parts = "[...document.querySelectorAll('section')].map(s => [s.id, s.offsetTop, s.offsetHeight])";
+                for part in browser.evaluate(parts).as_array().expect("a list") {
+                    let clip = json!({ "x": 0, "y": part[1], "width": size.0, "height": part[2], "scale": 1 });
+                    let part = part[0].as_str().expect("an id");
+                    browser.clipped(&format!("{name}-{scheme}-{}-{part}", size.0), &clip);
+                }
             }
         }
     }

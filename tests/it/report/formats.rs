@@ -86,7 +86,7 @@ fn a_comparison_has_its_verdict_its_arms_and_its_intervals() {
     let path = report::write(&Real::default(), &folder).expect("a page");
     let page = text(&path);
     let told = [
-        "Is grown worth it?",
+        "Is growing worth it?",
         "<p class=\"answer\">undecided</p>",
         "8 seeds more would tell",
         "already paid for?",

@@ -40,7 +40,7 @@ pub fn course(compared: &Compared, metric: &str, along: Along, id: &str) -> Opti
         ),
         x: (word.into(), unit),
         y: (shown.clone(), Unit::of_metric(metric)),
-        may_be_log: metric.ends_with("loss"),
+        may_be_log: metric.ends_with("loss") || metric.ends_with("accuracy"),
         series,
         marks,
     }
@@ -120,6 +120,7 @@ pub fn forest(id: &str, title: &str, unit: Unit, rows: &[Row], zero: Option<(&st
             let y = px(bottom + 34.0);
             m.leaf("text", &[("class", "tick"), ("x", &px(LEFT)), ("y", &y)], &format!("← {worse}"));
             m.leaf("text", &[("class", "tick end"), ("x", &px(right)), ("y", &y)], &format!("{better} →"));
+            m.leaf("text", &[("class", "tick"), ("x", "0"), ("y", &px(bottom + 16.0))], x.unit_word());
         }
         for (at, row) in rows.iter().enumerate() {
             forest_row(m, row, &x, top + ROW * (at as f64 + 0.5), &said(row));
@@ -175,6 +176,7 @@ pub fn intervals(compared: &Compared) -> (Option<Markup>, Option<Markup>) {
     let Some(outcome) = &comparison.result else { return (None, None) };
     let kind = |name: &str| comparison.arms.iter().position(|plan| plan.name == name).unwrap_or(0);
     let unit = Unit::of_metric(&comparison.metric);
+    let apart = if unit == Unit::Percent { Unit::Points } else { unit };
     let metric = cut(&comparison.metric, 30);
     let rows: Vec<Row> = outcome
         .arms
@@ -201,5 +203,5 @@ pub fn intervals(compared: &Compared) -> (Option<Markup>, Option<Markup>) {
     let means = forest("means", &title, unit, &rows, None);
     let better = format!("{} is better", cut(reference, 16));
     let title = format!("{} minus each other arm, paired by seed", cut(reference, 16));
-    (means, forest("differences", &title, unit, &differences, Some(("the other is better", &better))))
+    (means, forest("differences", &title, apart, &differences, Some(("the other is better", &better))))
 }

@@ -76,7 +76,7 @@ impl Chart {
             for (row, entries) in legend.iter().enumerate() {
                 legend_row(m, entries, TITLE + LEGEND_ROW * (row as f64 + 1.0) - 2.0);
             }
-            axes(m, &x, &y, BOTTOM, &self.x.0, if y.is_log { "log scale" } else { "" });
+            axes(m, &x, &y, BOTTOM, &self.x.0, y.spacing.word());
             marks(m, &self.marks, &x, (top, BOTTOM));
             series.iter().for_each(|one| self.line(m, one, &x, &y));
         }))
@@ -246,6 +246,7 @@ pub fn shape(kind: usize, x: f64, y: f64) -> String {
 pub fn exact(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Percent => format!("{:.2} %", 100.0 * value),
+        Unit::Points => format!("{:+.2} points", 100.0 * value),
         Unit::Flops => crate::base::numbers::flops(value),
         _ => crate::base::numbers::significant(value),
     }

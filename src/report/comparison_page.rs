@@ -9,6 +9,21 @@ use crate::base::numbers;
 use crate::base::numbers::plural;
 use crate::compare::schema::{Answer, ArmOutcome, Budget, Comparison, Interval, Verdict};
 
+const INTERVALS_NOTE: &str = "\
+    A large shape is a mean, its whiskers the 95 % t-interval, the small strokes below it the single seeds. \
+    A difference is taken within each seed, so what a seed does to all arms alike cancels.";
+const COURSE_NOTE: &str = "\
+    A line is the mean over the seeds, its band goes from the lowest to the highest. Numbered lines are the \
+    growth events of the reference's first run.";
+const ARMS_NOTE: &str = "\
+    In brackets the 95 % t-interval. A difference is the reference minus the arm, paired by seed, in the \
+    direction in which more is better for the reference.";
+const UNFINISHED: &str = "\
+    Not every run is there, so there is no verdict yet. What is drawn here is what there was when this page \
+    was made.";
+const REPLAY_NOTE: &str = "\
+    Each run of the comparison is an ordinary run directory, so each can be verified and trained again to \
+    the last bit. In the folder of the comparison:";
 /// More rows of runs than anybody reads.
 const RUNS_MAX: usize = 300;
 const ARMS_MAX: usize = 60;
@@ -17,28 +32,28 @@ pub fn html(compared: &Compared) -> String {
     let comparison = &compared.comparison;
     page(&format!("{} – growrun comparison", comparison.name), |m| {
         m.tag("header", &[], |m| {
-            let kicker = format!("comparison {} · {}", cut(&compared.label, 80), plural(comparison.seeds.len() as u64, "seed"));
+            let kicker =
+                format!("comparison {} · {}", cut(&compared.label, 80), plural(comparison.seeds.len() as u64, "seed"));
             m.leaf("p", &[("class", "kicker")], &kicker);
             m.leaf("h1", &[], &cut(&comparison.name, 200));
             m.leaf("p", &[("class", "lead")], &question(comparison));
             match &comparison.result {
                 Some(outcome) => {
                     m.tag("div", &[("class", "verdicts")], |m| {
-                        let reference = comparison.arms.first().map_or("", |plan| plan.name.as_str());
-                        let asked = format!("Is {} worth it?", cut(reference, 40));
-                        verdict(m, &asked, &outcome.verdict, true);
+                        verdict(m, "Is growing worth it?", &outcome.verdict, true);
                         if let Some(paid) = &outcome.paid {
                             verdict(m, "And when the small network is already paid for?", paid, false);
                         }
                     });
                 }
                 None => {
-                    let text = "Not every run is there, so there is no verdict yet. What is drawn here is what there was when this page was made.";
+                    let text = UNFINISHED;
                     banner(m, "warn", "Unfinished.", text);
                 }
             }
             if compared.missing > 0 {
-                let text = format!("The metrics of {} could not be read and are not drawn.", plural(compared.missing, "run"));
+                let text =
+                    format!("The metrics of {} could not be read and are not drawn.", plural(compared.missing, "run"));
                 banner(m, "warn", "Not all is drawn.", &text);
             }
             cards(m, comparison);
@@ -48,29 +63,38 @@ pub fn html(compared: &Compared) -> String {
             if settled.0.is_some() || settled.1.is_some() {
                 section(m, "intervals", "How sure it is", |m| {
                     grid(m, [settled.0, settled.1]);
-                    m.leaf("p", &[("class", "note")], "A large shape is a mean, its whiskers the 95 % t-interval, the small strokes below it the single seeds. \
-                        A difference is taken within each seed, so what a seed does to all arms alike cancels.");
+                    m.leaf("p", &[("class", "note")], INTERVALS_NOTE);
                 });
             }
             let metric = comparison.course.as_ref().unwrap_or(&comparison.metric);
-            let figures = [(Along::Flops, "course-flops"), (Along::Steps, "course-steps")].map(|(along, id)| arms::course(compared, metric, along, id));
+            let figures = [(Along::Flops, "course-flops"), (Along::Steps, "course-steps")]
+                .map(|(along, id)| arms::course(compared, metric, along, id));
             section(m, "course", "On the way", |m| match figures.iter().any(Option::is_some) {
                 true => {
                     grid(m, figures);
-                    m.leaf("p", &[("class", "note")], "A line is the mean over the seeds, its band goes from the lowest to the highest. \
-                        Numbered lines are the growth events of the reference's first run.");
+                    m.leaf("p", &[("class", "note")], COURSE_NOTE);
                 }
                 false => m.leaf("p", &[("class", "note")], "Nothing was measured on the way that could be drawn."),
             });
             section(m, "arms", "The arms", |m| arms_tables(m, comparison));
             if let Some(reference) = &compared.reference {
                 let seed = reference.record.seed;
-                section(m, "width", &format!("How the reference grew (seed {seed})"), |m| grid(m, [run_page::strata(reference)]));
+                section(m, "width", &format!("How the reference grew (seed {seed})"), |m| {
+                    grid(
+                        m,
+                        [
+                            run_page::strata(reference),
+                            run_page::chart(&reference.course, reference, "loss", Along::Steps),
+                        ],
+                    )
+                });
                 run_page::growth(m, reference, &format!("Growth of the reference (seed {seed})"));
             }
             section(m, "schedule", "The schedule", |m| schedule::listing(m, &comparison.schedule));
             if let Some(reference) = &compared.reference {
-                section(m, "setup", "Everything that was set, of the reference", |m| run_page::setup(m, &reference.record));
+                section(m, "setup", "Everything that was set, of the reference", |m| {
+                    run_page::setup(m, &reference.record)
+                });
             }
             section(m, "replay", "Do it again", |m| replay(m, comparison));
         });
@@ -118,14 +142,21 @@ fn verdict(m: &mut Markup, asked: &str, verdict: &Verdict, large: bool) {
     m.tag("div", &[("class", &class)], |m| {
         m.leaf("p", &[("class", "asked")], asked);
         m.leaf("p", &[("class", "answer")], verdict.answer.word());
-        m.leaf("p", &[("class", "reason")], &cut(&verdict.reason, 1000));
+        m.leaf("p", &[("class", "reason")], &capital(&verdict.reason));
         if !verdict.next.is_empty() {
-            m.leaf("p", &[("class", "next")], &cut(&verdict.next, 1000));
+            m.leaf("p", &[("class", "next")], &capital(&verdict.next));
         }
         if !verdict.against.is_empty() {
             m.leaf("p", &[("class", "against")], &format!("compared with {}", cut(&verdict.against, 60)));
         }
     });
+}
+
+/// A sentence as it stands by itself.
+fn capital(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    let first = characters.next().map(char::to_uppercase);
+    cut(&first.into_iter().flatten().chain(characters).collect::<String>(), 1000)
 }
 
 fn cards(m: &mut Markup, comparison: &Comparison) {
@@ -238,16 +269,8 @@ fn arms_tables(m: &mut Markup, comparison: &Comparison) {
         .zip(comparison.course.as_ref())
         .map(|(target, course)| format!("to {} {}", cut(course, 40), numbers::metric(course, target)));
     let shown = cut(metric, 40);
-    let head = [
-        shown.as_str(),
-        "difference to the reference",
-        "FLOPs",
-        "off by",
-        "steps",
-        "parameters",
-        "time",
-        "largest shock",
-    ];
+    let head =
+        [shown.as_str(), "reference minus arm", "FLOPs", "off by", "steps", "parameters", "time", "largest shock"];
     let head: Vec<&str> = std::iter::once("arm").chain(head).chain(target.as_deref()).collect();
     table(m, "what came out", &head, |m| {
         for arm in outcome.arms.iter().take(ARMS_MAX) {
@@ -274,7 +297,7 @@ fn arms_tables(m: &mut Markup, comparison: &Comparison) {
             });
         }
     });
-    m.leaf("p", &[("class", "note")], "In brackets the 95 % t-interval. A difference is the reference minus the arm, paired by seed, in the direction in which more is better for the reference.");
+    m.leaf("p", &[("class", "note")], ARMS_NOTE);
     m.tag("details", &[], |m| {
         m.leaf("summary", &[], "Every run");
         let head =
@@ -302,7 +325,7 @@ fn arms_tables(m: &mut Markup, comparison: &Comparison) {
 }
 
 fn replay(m: &mut Markup, comparison: &Comparison) {
-    m.leaf("p", &[], "Each run of the comparison is an ordinary run directory, so each can be verified and trained again to the last bit. In the folder of the comparison:");
+    m.leaf("p", &[], REPLAY_NOTE);
     let first = comparison.result.as_ref().and_then(|outcome| outcome.arms.first()).and_then(|arm| arm.runs.first());
     let run = first.map_or_else(|| "RUN".into(), |run| quoted(&run.run));
     commands(

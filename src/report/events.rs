@@ -10,6 +10,15 @@ use crate::record::schema::Event;
 /// More rows than anybody reads; the record has the others.
 pub const ROWS_MAX: usize = 200;
 
+/// `20`, and `20.4` between two boundaries; in digits also where it is absurd.
+pub fn epoch(epoch: f64) -> String {
+    if epoch.abs() >= 1e6 {
+        return numbers::significant(epoch);
+    }
+    let text = format!("{epoch:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_string)
+}
+
 /// `bounded ≤ 2.2e-2`
 pub fn promise(event: &Event) -> String {
     let bound = event.bound.map_or_else(String::new, |bound| format!(" ≤ {}", numbers::tiny(bound)));

@@ -77,7 +77,8 @@ pub fn card(m: &mut Markup, what: &str, value: &str, about: &str) {
     m.tag("div", &[("class", "card")], |m| {
         m.leaf("dt", &[], what);
         m.tag("dd", &[], |m| {
-            m.leaf("b", &[], value);
+            // A number and its unit stay together.
+            m.leaf("b", &[], &value.replace(' ', "\u{a0}"));
             if !about.is_empty() {
                 m.leaf("span", &[], about);
             }

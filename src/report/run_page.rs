@@ -11,6 +11,25 @@ use crate::base::numbers;
 use crate::base::numbers::{count, plural};
 use crate::record::schema::{Record, Resolved};
 
+const GROWTH_NOTE: &str = "\
+    Each event promises what it does to the network's output, and is measured against that on real examples: \
+    bitwise (the same bits), rounding (the same but for the order of sums), bounded (off by at most the \
+    bound), none. Drift is the largest change of an output; shock is how far the loss rose after the event.";
+const REPLAY_NOTE: &str = "\
+    The record holds the schedule, every setting and the digests of the data. With the same numerics it \
+    gives the same bits on any machine, with any number of threads. In the folder of the run:";
+const MARKS_NOTE: &str = "\
+    Numbered lines are the growth events, told below. Point at one, or at a point, to see its numbers.";
+const RUNNING: &str = "\
+    The record says that this run is going on, or it was killed. What is here is what it had saved.";
+const DIVERGED: &str = "\
+    The loss, a gradient or a weight stopped being a finite number, and training ended there.";
+const INTERRUPTED: &str = "\
+    A signal ended it with its work saved; `growrun resume` goes on with it.";
+const CHANGED: &str = "\
+    run.yaml is not as growrun wrote it: the digest in its last line does not fit.";
+const DAMAGED: &str = "\
+    metrics.jsonl had been changed or lost lines when the run was gone on with.";
 /// Drawings before and after so many events; then it is said how many there are not.
 const DRAWN_MAX: usize = 12;
 /// Charts of metrics beside the loss.
@@ -45,7 +64,7 @@ pub fn html(run: &Run) -> String {
 /// The result in one sentence.
 pub fn sentence(run: &Run) -> String {
     let step = run.last_step();
-    let when = format!("{} ({} epochs)", plural(step, "step"), numbers::short(run.epochs(step)));
+    let when = format!("{} ({} epochs)", plural(step, "step"), events::epoch(run.epochs(step)));
     let size = match (run.first_parameters(), run.last_parameters()) {
         (Some(first), Some(last)) if first != last => format!(
             "the network had gone from {} to {} parameters in {}",
@@ -66,7 +85,7 @@ pub fn sentence(run: &Run) -> String {
         }
         _ => String::new(),
     };
-    format!("After {when} {size}{metric}.")
+    format!("After {when} {size}{metric}.").replace(" %", "\u{a0}%")
 }
 
 /// What is not as it should be.
@@ -75,25 +94,10 @@ fn status(m: &mut Markup, run: &Run) {
     let reason = record.reason.as_deref().unwrap_or("no reason was written down");
     match record.status.as_str() {
         "finished" | "stopped" => {}
-        "running" => banner(
-            m,
-            "warn",
-            "Not ended.",
-            "The record says that this run is going on, or it was killed. What is here is what it had saved.",
-        ),
+        "running" => banner(m, "warn", "Not ended.", RUNNING),
         "failed" => banner(m, "bad", "Failed.", reason),
-        "diverged" => banner(
-            m,
-            "bad",
-            "Diverged.",
-            "The loss, a gradient or a weight stopped being a finite number, and training ended there.",
-        ),
-        "interrupted" => banner(
-            m,
-            "warn",
-            "Interrupted.",
-            "A signal ended it with its work saved; `growrun resume` goes on with it.",
-        ),
+        "diverged" => banner(m, "bad", "Diverged.", DIVERGED),
+        "interrupted" => banner(m, "warn", "Interrupted.", INTERRUPTED),
         other => banner(m, "warn", "Unknown end.", other),
     }
     let broken = run.broken_promises();
@@ -103,20 +107,10 @@ fn status(m: &mut Markup, run: &Run) {
         banner(m, "bad", "A promise was broken.", &text);
     }
     if !run.is_sealed {
-        banner(
-            m,
-            "warn",
-            "Changed by hand.",
-            "run.yaml is not as growrun wrote it: the digest in its last line does not fit.",
-        );
+        banner(m, "warn", "Changed by hand.", CHANGED);
     }
     if record.metrics_damaged {
-        banner(
-            m,
-            "warn",
-            "Lines are missing.",
-            "metrics.jsonl had been changed or lost lines when the run was gone on with.",
-        );
+        banner(m, "warn", "Lines are missing.", DAMAGED);
     }
     if let Some(trouble) = &run.course.trouble {
         banner(m, "warn", "metrics.jsonl:", trouble);
@@ -214,7 +208,7 @@ pub fn chart(course: &Course, run: &Run, wanted: &str, along: Along) -> Option<M
         about: format!("{shown} at each evaluation, along {}.{grown}", x.0),
         x,
         y: (shown.clone(), Unit::of_metric(wanted)),
-        may_be_log: wanted.ends_with("loss"),
+        may_be_log: wanted.ends_with("loss") || wanted.ends_with("accuracy"),
         series,
         marks: events::marks(run, along),
     }
@@ -245,11 +239,7 @@ fn course(m: &mut Markup, run: &Run) {
         false => m.leaf("p", &[("class", "note")], "Nothing was measured on the way that could be drawn."),
     }
     if !run.record.events.is_empty() {
-        m.leaf(
-            "p",
-            &[("class", "note")],
-            "Numbered lines are the growth events, told below. Point at one, or at a point, to see its numbers.",
-        );
+        m.leaf("p", &[("class", "note")], MARKS_NOTE);
     }
 }
 
@@ -293,9 +283,7 @@ pub fn growth(m: &mut Markup, run: &Run, title: &str) {
         return;
     }
     section(m, "growth", title, |m| {
-        m.leaf("p", &[], "Each event promises what it does to the network's output, and is measured against that on real examples: \
-            bitwise (the same bits), rounding (the same but for the order of sums), bounded (off by at most the bound), none. \
-            Drift is the largest change of an output; shock is how far the loss rose after the event.");
+        m.leaf("p", &[], GROWTH_NOTE);
         events_table(m, run);
         drawings(m, run);
     });
@@ -303,33 +291,21 @@ pub fn growth(m: &mut Markup, run: &Run, title: &str) {
 
 fn events_table(m: &mut Markup, run: &Run) {
     let events = &run.record.events;
-    let head = [
-        "",
-        "step",
-        "epoch",
-        "what",
-        "method",
-        "promise",
-        "drift",
-        "kept",
-        "shock",
-        "gradient fresh / old",
-        "parameters",
-    ];
+    let head = ["", "step", "what", "promise", "drift", "kept", "shock", "gradient, fresh / old", "parameters"];
     table(m, "growth events", &head, |m| {
         for (at, event) in events.iter().take(events::ROWS_MAX).enumerate() {
             let (what, why) = what(event);
             m.tag("tr", &[], |m| {
                 m.tag("td", &[], |m| m.leaf("span", &[("class", "badge-cell")], &(at + 1).to_string()));
-                m.leaf("td", &[("class", "n")], &event.step.to_string());
-                m.leaf("td", &[("class", "n")], &numbers::short(event.epoch));
+                m.tag("td", &[("class", "n")], |m| {
+                    m.text(&event.step.to_string());
+                    m.leaf("small", &[("class", "tight")], &format!("epoch {}", events::epoch(event.epoch)));
+                });
                 m.tag("td", &[], |m| {
                     m.text(&cut(&what, 200));
-                    if let Some(why) = why {
-                        m.leaf("small", &[], &cut(&why, 300));
-                    }
+                    let method = format!("method {}", cut(&event.method, 40));
+                    m.leaf("small", &[], &why.map_or(method, |why| cut(&why, 300)));
                 });
-                m.leaf("td", &[], &cut(&event.method, 40));
                 m.tag("td", &[], |m| {
                     m.text(&events::promise(event));
                     m.leaf("small", &[], &cut(&event.rule, 300));
@@ -551,12 +527,7 @@ fn confusion(m: &mut Markup, record: &Record) {
 
 fn replay(m: &mut Markup, run: &Run) {
     let record = &run.record;
-    m.leaf(
-        "p",
-        &[],
-        "The record holds the schedule, every setting and the digests of the data. With the same numerics it gives the \
-        same bits on any machine, with any number of threads. In the folder of the run:",
-    );
+    m.leaf("p", &[], REPLAY_NOTE);
     commands(
         m,
         &[

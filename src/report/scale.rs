@@ -9,6 +9,8 @@ use super::markup::px;
 const ABSURD: f64 = 1e150;
 /// An axis spanning more than this factor is logarithmic where it may be.
 const WIDE: f64 = 30.0;
+/// The same of what shares lack.
+const FAR: f64 = 6.0;
 
 /// What the numbers of an axis are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Unit {
     Plain,
     /// A share, written as a percent.
     Percent,
+    /// A difference of shares, in points of a percent.
+    Points,
     /// Steps, units, parameters.
     Count,
     Flops,
@@ -28,13 +32,33 @@ impl Unit {
     }
 }
 
+/// How values lie on an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    Even,
+    Log,
+    /// By the logarithm of what a share lacks to be all: 99 % is as far from 90 % as 99.9 % is from 99 %.
+    LogOfError,
+}
+
+impl Spacing {
+    /// What the axis says of it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Spacing::Even => "",
+            Spacing::Log => "log scale",
+            Spacing::LogOfError => "log scale of the error",
+        }
+    }
+}
+
 /// An axis from `low` to `high`, drawn between two pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
     pub unit: Unit,
     pub low: f64,
     pub high: f64,
-    pub is_log: bool,
+    pub spacing: Spacing,
     from: f64,
     to: f64,
 }
@@ -44,13 +68,25 @@ impl Scale {
     pub fn along(unit: Unit, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Option<Scale> {
         let (low, high) = bounds(values)?;
         let low = if low > high / 2.0 && low < high { low } else { low.min(0.0) };
-        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, is_log: false, from, to })
+        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, spacing: Spacing::Even, from, to })
     }
 
-    /// For what is measured: with some room above and below. `may_be_log`: where values span decades, as losses do.
+    /// For what is measured: with some room above and below. `may_be_log`: where values span decades, as losses do, or
+    /// where it is the last few percent that matter.
     pub fn of(unit: Unit, values: impl Iterator<Item = f64>, may_be_log: bool, from: f64, to: f64) -> Option<Scale> {
-        let (low, high) = bounds(values)?;
+        let values: Vec<f64> = values.collect();
+        let (low, high) = bounds(values.iter().copied())?;
+        if may_be_log && unit == Unit::Percent && low >= 0.0 && high <= 1.0 {
+            // Nothing missing has no logarithm: it lies at the edge, half of the smallest error beyond that.
+            let errors = values.iter().map(|value| 1.0 - value).filter(|error| *error > 1e-9);
+            if let Some((least, most)) = bounds(errors).filter(|(least, most)| most / least > FAR) {
+                let edge = if high == 1.0 { least / 2.0 } else { least / 1.2 };
+                let low = (1.0 - most * 1.15).max(0.0);
+                return Some(Scale { unit, low, high: 1.0 - edge, spacing: Spacing::LogOfError, from, to });
+            }
+        }
         let is_log = may_be_log && low > 1e-100 && high / low > WIDE;
+        let spacing = if is_log { Spacing::Log } else { Spacing::Even };
         let (low, high) = match is_log {
             true => (low / (high / low).powf(0.05), high * (high / low).powf(0.05)),
             false => {
@@ -64,22 +100,29 @@ impl Scale {
                 ((low - room).max(bottom), (high + room).min(top))
             }
         };
-        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, is_log, from, to })
+        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, spacing, from, to })
     }
 
     /// Where a value lies, in pixels, never outside of the axis.
     pub fn at(&self, value: f64) -> f64 {
         let value = value.clamp(self.low, self.high);
-        let share = match self.is_log {
-            true => (value / self.low).ln() / (self.high / self.low).ln(),
-            false => (value - self.low) / (self.high - self.low),
+        let share = match self.spacing {
+            Spacing::Even => (value - self.low) / (self.high - self.low),
+            Spacing::Log => (value / self.low).ln() / (self.high / self.low).ln(),
+            Spacing::LogOfError => {
+                ((1.0 - self.low) / (1.0 - value)).ln() / ((1.0 - self.low) / (1.0 - self.high)).ln()
+            }
         };
         self.from + (self.to - self.from) * if share.is_finite() { share } else { 0.0 }
     }
 
     /// Round values with their words.
     pub fn ticks(&self) -> Vec<(f64, String)> {
-        let values = if self.is_log { self.log_ticks() } else { self.even_ticks() };
+        let values = match self.spacing {
+            Spacing::Even => self.even_ticks(),
+            Spacing::Log => self.log_ticks(),
+            Spacing::LogOfError => self.error_ticks(),
+        };
         let step = match values[..] {
             [a, b, ..] => b - a,
             _ => self.high - self.low,
@@ -91,30 +134,42 @@ impl Scale {
     pub fn unit_word(&self) -> &'static str {
         match self.unit {
             Unit::Flops => FLOPS[self.rank()],
+            Unit::Points => "points",
             _ => "",
         }
     }
 
     fn even_ticks(&self) -> Vec<f64> {
-        let rough = (self.high - self.low) / 5.0;
+        let rough = (self.high - self.low) / 6.0;
         let power = 10f64.powf(rough.log10().floor());
         let whole = matches!(self.unit, Unit::Count);
-        let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.999);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| *step >= rough * 0.999);
         let step = step.unwrap_or(rough).max(if whole { 1.0 } else { 0.0 });
         let first = (self.low / step - 1e-9).ceil();
         let all = (0..12).map(|n| (first + f64::from(n)) * step);
         all.take_while(|value| *value <= self.high + step * 1e-9).filter(|value| value.is_finite()).collect()
     }
 
-    /// 1, 2 and 5 of every power, or the powers alone, or every other one and so on.
+    /// 1, 2 and 5 of every power, or 1 and 3, or the powers alone, or every other one and so on.
     fn log_ticks(&self) -> Vec<f64> {
         let (low, high) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
+        let digits: &[f64] = match (self.high / self.low).log10() {
+            span if span < 1.7 => &[1.0, 2.0, 5.0],
+            span if span < 3.5 => &[1.0, 3.0],
+            _ => &[1.0],
+        };
         let decades = (high - low).max(1);
-        let digits: &[f64] = if decades <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let stride = decades / 6 + 1;
         let inside = |value: &f64| *value >= self.low * 0.999 && *value <= self.high * 1.001;
         let powers = (0..=decades / stride).map(|n| low + n * stride);
         powers.flat_map(|power| digits.iter().map(move |d| d * 10f64.powi(power))).filter(inside).collect()
+    }
+
+    /// 50 %, 80 %, 90 %, 95 %, 98 %, 99 % and so on.
+    fn error_ticks(&self) -> Vec<f64> {
+        let errors = (0..10).flat_map(|power| [1.0, 0.5, 0.2].map(|error| error * 0.1_f64.powi(power)));
+        let inside = |value: &f64| *value >= self.low - 1e-9 && *value <= self.high + 1e-9;
+        errors.map(|error| 1.0 - error).filter(inside).collect()
     }
 
     /// Thousands, millions and so on, by the larger end.
@@ -124,8 +179,16 @@ impl Scale {
     }
 
     fn word(&self, value: f64, step: f64) -> String {
-        let value = if value.abs() < step.abs() * 1e-6 && !self.is_log { 0.0 } else { value };
+        let value = if value.abs() < step.abs() * 1e-6 && self.spacing == Spacing::Even { 0.0 } else { value };
         match self.unit {
+            Unit::Percent if self.spacing == Spacing::LogOfError => {
+                let word = format!("{:.7}", 100.0 * value);
+                word.trim_end_matches('0').trim_end_matches('.').to_string() + " %"
+            }
+            Unit::Points => {
+                let word = with_digits(100.0 * value, 100.0 * step);
+                if value > 0.0 { format!("+{word}") } else { word.replace('-', "−") }
+            }
             Unit::Percent => with_digits(100.0 * value, 100.0 * step) + " %",
             Unit::Flops => {
                 let by = 1000f64.powi(self.rank() as i32);
@@ -137,7 +200,7 @@ impl Scale {
                 let word = with_digits(value / by, step / by);
                 if value == 0.0 { word } else { word + COUNTS[rank] }
             }
-            Unit::Plain if self.is_log => with_digits(value, value),
+            Unit::Plain if self.spacing == Spacing::Log => with_digits(value, value),
             Unit::Plain => with_digits(value, step),
         }
     }
@@ -148,13 +211,14 @@ const COUNTS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
 
 /// So many decimals that neighbours in steps of `step` differ.
 fn with_digits(value: f64, step: f64) -> String {
-    let digits = (-step.abs().log10() - 1e-9).ceil();
-    if value == 0.0 {
-        "0".into()
-    } else if !(digits <= 5.0) || value.abs() >= 1e6 {
-        format!("{value:.0e}")
-    } else {
-        format!("{value:.*}", digits.max(0.0) as usize)
+    let shows_step = |digits: &i32| {
+        let units = step.abs() * 10f64.powi(*digits);
+        units > 0.5 && (units - units.round()).abs() < 1e-6 * units
+    };
+    match (0..=5).find(shows_step) {
+        _ if value == 0.0 => "0".into(),
+        Some(digits) if value.abs() < 1e6 => format!("{value:.*}", digits as usize),
+        _ => format!("{value:.1e}").replace(".0e", "e"),
     }
 }
 
@@ -216,20 +280,27 @@ mod tests {
     #[test]
     fn ticks_are_round_and_tell_neighbours_apart() {
         let along = |unit, high: f64| words(Scale::along(unit, [0.0, high].into_iter(), 0.0, 100.0));
-        assert_eq!(along(Unit::Count, 1350.0), "0 500 1000");
-        assert_eq!(along(Unit::Count, 30.0), "0 10 20 30");
+        assert_eq!(along(Unit::Count, 1350.0), "0 250 500 750 1000 1250");
+        assert_eq!(along(Unit::Count, 30.0), "0 5 10 15 20 25 30");
         assert_eq!(along(Unit::Count, 2.0), "0 1 2");
         assert_eq!(along(Unit::Count, 23_400.0), "0 5k 10k 15k 20k");
-        assert_eq!(along(Unit::Count, 1.5e6), "0 0.5M 1.0M 1.5M");
+        assert_eq!(along(Unit::Count, 1.5e6), "0 0.25M 0.50M 0.75M 1.00M 1.25M 1.50M");
         assert_eq!(along(Unit::Flops, 7.5e9), "0 2 4 6");
         let of = |unit, low: f64, high: f64, log| words(Scale::of(unit, [low, high].into_iter(), log, 0.0, 100.0));
         assert_eq!(of(Unit::Percent, 0.882, 0.978, false), "88 % 90 % 92 % 94 % 96 % 98 %");
         assert_eq!(of(Unit::Percent, 0.9, 1.0, false), "90 % 92 % 94 % 96 % 98 % 100 %");
         assert_eq!(of(Unit::Percent, 0.9712, 0.9731, false), "97.15 % 97.20 % 97.25 % 97.30 %");
-        assert_eq!(of(Unit::Plain, 0.1, 2.0, true), "0.5 1.0 1.5 2.0");
-        assert_eq!(of(Unit::Plain, 0.012, 2.0, true), "0.01 0.1 1");
-        assert_eq!(of(Unit::Plain, 0.5, 0.5, false), "0.45 0.50 0.55");
-        assert_eq!(of(Unit::Plain, 1e-9, 1e12, true), "1e-8 1e-4 1 1e4 1e8 1e12".replace("1e4", "10000"));
+        assert_eq!(of(Unit::Plain, 0.1, 2.0, true), "0 0.5 1.0 1.5 2.0");
+        assert_eq!(of(Unit::Plain, 0.012, 2.0, true), "0.01 0.03 0.1 0.3 1");
+        assert_eq!(of(Unit::Percent, 0.4, 0.983, true), "50 % 80 % 90 % 95 % 98 %");
+        assert_eq!(
+            of(Unit::Percent, 0.9, 0.9999, true),
+            "90 % 95 % 98 % 99 % 99.5 % 99.8 % 99.9 % 99.95 % 99.98 % 99.99 %"
+        );
+        assert_eq!(of(Unit::Percent, 0.94, 0.983, true), "94 % 95 % 96 % 97 % 98 %");
+        assert_eq!(of(Unit::Points, -0.01, 0.011, false), "−1.0 −0.5 0 +0.5 +1.0");
+        assert_eq!(of(Unit::Plain, 0.5, 0.5, false), "0.46 0.48 0.50 0.52 0.54");
+        assert_eq!(of(Unit::Plain, 1e-9, 1e12, true), "1e-6 0.1 10000 1e9");
     }
 
     #[test]

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_sketch_is_read_and_garbage_is_not() {
-        let text = "input:64 h1:dense:256:relu r1:residual:32(a:dense:64:relu b:dense:32:linear) p:pool:4(x:y:1) out:dense:10:linear";
+        let text = "input:64 h1:dense:256:relu r1:residual:32(a:dense:64:relu b:dense:32:linear) p:pool:4(x:y:1) \
+                    out:dense:10:linear";
         let layers = read(text).expect("a sketch");
         let told: Vec<String> = layers
             .iter()

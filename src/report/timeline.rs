@@ -50,7 +50,8 @@ pub fn svg(id: &str, phases: &[Phase], end: u64, marks: &[Mark]) -> Option<Marku
     let count = |stack: &[(String, u64, Option<String>)]| numbers::plural(stack.len() as u64, "hidden layer");
     let (began, ended) = (stacks.first()?, stacks.last()?);
     let about = format!(
-        "Each band is a hidden layer, as high as its number of units. {} with {} units at the beginning, {} with {} at the end.",
+        "Each band is a hidden layer, as high as its number of units. {} with {} units at the beginning, {} with {} at \
+         the end.",
         count(began),
         total(began),
         count(ended),

@@ -16,6 +16,7 @@ mod hostile;
 mod house;
 mod mistakes;
 mod records;
+mod report;
 mod resume;
 mod run;
 mod syntax;

@@ -7,7 +7,7 @@ use super::terminal::{Style, note, say, say_json};
 use super::{Context, confine, exit, machine, numbers, render, training};
 use crate::base::text::one_line;
 use crate::check::flops::{self, Course};
-use crate::check::{Program, cost};
+use crate::check::{CheckedArm, Planned, Program, cost};
 use crate::nn::Architecture;
 use crate::run::{Calibration, Expected};
 use serde_json::{Value, json};
@@ -27,22 +27,68 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
         return context.refuse(&found, session.sources(), plan.json);
     };
     note(&render::human(&found, session.sources(), context.terminal.stderr));
-    let timeline = &session.checked.timeline;
     let threads = plan.threads.map_or_else(|| context.world.host().threads, |threads| threads as usize);
     let compute = match training::compute(context, threads, plan.simd) {
         Ok(compute) => compute,
         Err(refusal) => return training::refused(context, &refusal, plan.json),
     };
-    let course = flops::course(program, timeline);
-    let calibration = Calibration::measure(program, &course, &compute, context.world, CALIBRATION_SECONDS);
-    let expected = calibration.map(|calibration| calibration.expected(program, &course, timeline));
+    let parts = parts(&session, program);
+    let mut objects = serde_json::Map::new();
+    let mut texts = Vec::new();
+    for Part { arm, program, timeline } in &parts {
+        let course = flops::course(program, timeline);
+        let seconds = CALIBRATION_SECONDS / parts.len() as f64;
+        let calibration = Calibration::measure(program, &course, &compute, context.world, seconds);
+        let expected = calibration.map(|calibration| calibration.expected(program, &course, timeline));
+        let name = arm.unwrap_or_default().to_string();
+        if plan.json {
+            objects.insert(name, object(program, timeline, &course, expected.as_ref()));
+        } else {
+            let disk = disk(program, timeline);
+            let text = human(program, &course, disk, expected.as_ref(), context.terminal.stdout);
+            let head = arm.map_or_else(String::new, |arm| format!("arm {arm} · "));
+            texts.push(head + &text);
+        }
+    }
+    let late = session.checked.arms.iter().filter(|arm| session.arm.is_none() && !is_known(arm));
+    for arm in late {
+        let from = arm.from_final.as_deref().unwrap_or_default();
+        texts.push(format!("arm {} · only a run of `{from}` can tell which network it begins with\n", arm.name));
+    }
     if plan.json {
-        say_json(&format!("{}\n", object(program, &session, &found, &course, expected.as_ref())));
+        let mut all = match objects.remove("") {
+            Some(one) => one,
+            None => json!({ "arms": objects }),
+        };
+        all["diagnostics"] = json!(machine::findings(&found, session.sources()));
+        say_json(&format!("{all}\n"));
     } else {
-        let disk = disk(program, &session);
-        say(&human(program, &course, disk, expected.as_ref(), context.terminal.stdout));
+        say(&texts.join("\n"));
     }
     exit::OK
+}
+
+/// What is planned: the schedule, or each of its arms as long as the schedule says.
+struct Part<'a> {
+    arm: Option<&'a str>,
+    program: &'a Program,
+    timeline: &'a [Planned],
+}
+
+fn parts<'a>(session: &'a Session, program: &'a Program) -> Vec<Part<'a>> {
+    let arms = &session.checked.arms;
+    if session.arm.is_some() || arms.is_empty() {
+        return vec![Part { arm: None, program, timeline: &session.checked.timeline }];
+    }
+    arms.iter()
+        .filter(|arm| is_known(arm))
+        .filter_map(|arm| Some(Part { arm: Some(&arm.name), program: arm.program.as_ref()?, timeline: &arm.timeline }))
+        .collect()
+}
+
+/// Whether it is known before a run which network an arm begins with.
+fn is_known(arm: &CheckedArm) -> bool {
+    arm.program.as_ref().is_some_and(|program| program.architecture.is_exact())
 }
 
 /// What measuring takes in all.
@@ -70,8 +116,8 @@ fn memory(program: &Program, architecture: &Architecture) -> u64 {
 }
 
 /// Bytes of the run directory at its fullest.
-fn disk(program: &Program, session: &Session) -> u64 {
-    cost::disk(&program.architecture, &program.train, &program.events, &session.checked.timeline)
+fn disk(program: &Program, timeline: &[Planned]) -> u64 {
+    cost::disk(&program.architecture, &program.train, &program.events, timeline)
 }
 
 fn epochs(program: &Program, step: u64) -> String {
@@ -130,13 +176,7 @@ pub fn human(program: &Program, course: &Course, disk: u64, expected: Option<&Ex
     out
 }
 
-fn object(
-    program: &Program,
-    session: &Session,
-    found: &[crate::base::Diagnostic],
-    course: &Course,
-    expected: Option<&Expected>,
-) -> Value {
+fn object(program: &Program, timeline: &[Planned], course: &Course, expected: Option<&Expected>) -> Value {
     let memory_bytes = course.phases.iter().map(|phase| memory(program, &phase.architecture)).max();
     let phases: Vec<Value> = course
         .phases
@@ -158,9 +198,7 @@ fn object(
             })
         })
         .collect();
-    let events: Vec<Value> = session
-        .checked
-        .timeline
+    let events: Vec<Value> = timeline
         .iter()
         .filter_map(|planned| {
             let growth = planned.growth.as_ref()?;
@@ -187,8 +225,7 @@ fn object(
         "conditional": course.conditional,
         "expected_seconds": expected.map(|expected| expected.all),
         "memory_bytes": memory_bytes,
-        "disk_bytes": disk(program, session),
+        "disk_bytes": disk(program, timeline),
         "events": events,
-        "diagnostics": machine::findings(found, session.sources()),
     })
 }

@@ -91,4 +91,46 @@ fn seeds() {
         write("resume", &files[..1]);
         write("resume", &files[..3]);
     }
+    seeds_of_reports(&write);
+}
+
+/// A small comparison: each of its runs beside what it says of all.
+fn seeds_of_reports(write: &dyn Fn(&str, &[Vec<u8>])) {
+    use crate::faults::memory::Memory;
+    use growrun::base::World;
+    use growrun::compare::{self, arms, conduct, desk::Desk, outcome, plan};
+    let schedule = "data digits { limit 100; batch 50 }\nmodel { h1 dense 4 relu; out dense 10 }\n\
+                    train 3 epochs { optimizer adam lr 1e-2 }\nat epoch 1 widen h1 to 6\n";
+    let (world, folder) = (Memory::new(true), Path::new("c"));
+    let desk = Desk {
+        world: &world,
+        vocabulary: growrun::run::vocabulary(),
+        schedule: growrun::syntax::parse("s.grow", schedule).0,
+        base: None,
+        folder: "".into(),
+        named: Default::default(),
+        limits: Default::default(),
+    };
+    assert!(arms::has_growth(&desk.schedule));
+    let question = plan::Question { seeds: Some(2), ..Default::default() };
+    let mut plan = plan::plan(&desk, &question).unwrap_or_else(|trouble| panic!("{trouble:?}"));
+    let runs: Vec<(usize, usize)> = plan::jobs(&plan).into_iter().flatten().collect();
+    let means = conduct::Means {
+        threads: 1,
+        workers: 1,
+        simd: growrun::tensor::Simd::Auto,
+        parameters_max: 1_000_000,
+        interrupt: Default::default(),
+        origin: Default::default(),
+    };
+    conduct::conduct(&desk, &plan, folder, &runs, &means, &|_| ()).unwrap_or_else(|halt| panic!("{halt:?}"));
+    plan.comparison.result = Some(outcome::collect(&desk, &plan, folder).unwrap_or_else(|halt| panic!("{halt:?}")));
+    compare::write(&world, folder, &plan.comparison).expect("written");
+    let read = |name: &str| world.read(&folder.join(name), 1 << 20).expect("there");
+    for (arm, seed) in runs {
+        let run = conduct::run_folder(&plan.comparison.arms[arm].name, plan.comparison.seeds[seed]);
+        let files = ["run.yaml", "metrics.jsonl"].map(|file| read(&format!("{run}/{file}")));
+        let [record, metrics] = files;
+        write("report", &[read("comparison.yaml"), record, metrics]);
+    }
 }

@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("npy", npy),
     ("safetensors", safetensors),
     ("resume", resume),
+    ("report", report),
 ];
 
 // --- schedules
@@ -152,6 +153,27 @@ pub fn run_yaml(bytes: &[u8]) {
     }
     if let Err(refusal) = record::load::run(&world, Path::new("run"), Compute::single()) {
         refused(&refusal);
+    }
+}
+
+/// A comparison with one of its runs: whatever they say, there is a page, a figure and an appendix, or a refusal.
+pub fn report(bytes: &[u8]) {
+    let run = "c/grown/seed-0";
+    let names = ["c/comparison.yaml", "c/grown/seed-0/run.yaml", "c/grown/seed-0/metrics.jsonl"];
+    let world = Shelf::of(names, bytes);
+    if let Ok(comparison) = growrun::compare::read(&world, Path::new("c")) {
+        reads_back(&comparison);
+    }
+    for folder in ["c", run] {
+        match growrun::report::read(&world, Path::new(folder)) {
+            Ok(subject) => {
+                for format in growrun::report::Format::ALL {
+                    let text = growrun::report::render(&subject, format);
+                    assert!(!text.contains("<script") && text.len() < 64 << 20, "{} bytes", text.len());
+                }
+            }
+            Err(refusal) => refused(&refusal),
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl Curve {
         if finite().count() < POINTS_MIN {
             return None;
         }
-        let (first, last) = (finite().next()?, finite().last()?);
+        let (first, last) = (finite().next()?, finite().next_back()?);
         let arrow = if unicode { "→" } else { "->" };
         let tail = format!("{} {arrow} {}", numbers::metric(&self.name, first), numbers::metric(&self.name, last));
         let room = width.checked_sub(self.name.chars().count() + tail.chars().count() + 5)?;

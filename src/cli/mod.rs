@@ -4,6 +4,7 @@
 //! 3 diverged, 4 input/output, 130/143/138 interrupted.
 
 pub mod arguments;
+mod chart;
 mod check;
 mod compare;
 mod confine;

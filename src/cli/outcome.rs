@@ -14,6 +14,8 @@ pub struct Place<'a> {
     pub next: &'a [String],
     /// Seconds that the run was expected to take.
     pub expected: Option<f64>,
+    /// The course of the score, in lines.
+    pub chart: Option<String>,
 }
 
 /// The table at the end of a run, line by line.
@@ -29,6 +31,7 @@ pub fn table(heading: &Heading, finish: &Finish, place: &Place, style: Style) ->
     for line in aligned(&rows) {
         out.push_str(&format!("  {line}\n"));
     }
+    out.push_str(place.chart.as_deref().unwrap_or_default());
     out.push_str(&format!("  {}\n", totals(finish, place.expected)));
     if let Some(confusion) = &finish.confusion {
         out.push_str(&confusion_matrix(confusion));

@@ -1,6 +1,7 @@
 //! What a run tells while it goes on: a bar on a terminal, a few plain lines elsewhere, and every
 //! growth event on a line of its own.
 
+use super::chart::{self, Curve};
 use super::numbers;
 use super::outcome;
 use super::terminal::{Terminal, note};
@@ -22,6 +23,8 @@ pub struct Progress {
     pub started: Option<Started>,
     /// Seconds that the run will take in all, earlier sessions included.
     pub expected: Option<f64>,
+    /// For the table at the end.
+    pub curve: Curve,
     steps: u64,
     steps_per_epoch: u64,
     /// The part of the run, out of [`LINES_MAX`], up to which evaluations have been told.
@@ -37,6 +40,7 @@ impl Progress {
             bar: None,
             started: None,
             expected: None,
+            curve: Curve::default(),
             steps: 0,
             steps_per_epoch: 1,
             told: 0,
@@ -50,6 +54,7 @@ impl Progress {
             Event::Stepped(stepped) => self.step(stepped),
             Event::Evaluated(evaluated) => self.evaluated(evaluated),
             Event::Grown(growth) => {
+                self.curve.grown(growth.step);
                 let cells: Vec<String> = outcome::row(growth).into_iter().filter(|cell| !cell.is_empty()).collect();
                 self.line(&cells.join("   "));
                 if let (_, Some(why)) = outcome::what(&growth.detail, &growth.target) {
@@ -62,12 +67,15 @@ impl Progress {
                 let text = format!("step {}   loss {:.4}   lr {:.3e}", stepped.step, stepped.loss, stepped.lr);
                 self.line(&text);
             }
-            Event::RolledBack(back) => self.line(&format!(
-                "step {}   diverged: back to step {} with {}x the learning rate",
-                back.step,
-                back.back_to,
-                numbers::short(back.factor)
-            )),
+            Event::RolledBack(back) => {
+                self.curve.rolled_back(back.back_to);
+                self.line(&format!(
+                    "step {}   diverged: back to step {} with {}x the learning rate",
+                    back.step,
+                    back.back_to,
+                    numbers::short(back.factor)
+                ));
+            }
             Event::Settled { .. } | Event::Checkpoint(_) => {}
             Event::Finished(..) => self.end(),
         }
@@ -137,13 +145,13 @@ impl Progress {
     }
 
     fn evaluated(&mut self, evaluated: &Evaluated) {
+        self.curve.evaluated(evaluated);
         let of = |wanted: &dyn Fn(&str) -> bool| {
             let found = evaluated.metrics.iter().find(|(name, _)| wanted(name));
             found.map(|(name, value)| format!("{name} {}", numbers::metric(name, *value)))
         };
-        let score =
-            of(&|name| name.starts_with("val_") && name != "val_loss").or_else(|| of(&|name| name == "val_loss"));
-        self.score = score.unwrap_or_default();
+        let score = chart::score(evaluated.metrics.iter().map(|(name, _)| name.as_str()));
+        self.score = score.and_then(|score| of(&|name| name == score)).unwrap_or_default();
         let part = evaluated.step * LINES_MAX / self.steps.max(1);
         if self.bar.is_some() || part <= self.told {
             return;

@@ -213,7 +213,7 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
         say_json(&format!("{object}\n"));
     } else if !resume.quiet {
         let next = next(&folder, code, all);
-        let place = Place { run: Some(&folder), next: &next, expected };
+        let place = Place { run: Some(&folder), next: &next, expected, chart: None };
         say(&outcome::table(&load::heading(record), &finish, &place, context.terminal.stdout));
     }
     Ok(code)

@@ -41,6 +41,8 @@ pub struct Terminal {
     pub watched: bool,
     /// Whether somebody looks at stdout: only then are foreign names in a table of results masked.
     pub looked_at: bool,
+    /// Whether it shows more than ASCII, as far as the locale says: bars of a chart.
+    pub unicode: bool,
 }
 
 impl Terminal {
@@ -54,8 +56,17 @@ impl Terminal {
             if terminal { Style { color, width: width() } } else { Style::PLAIN }
         };
         let (watched, looked_at) = (std::io::stderr().is_terminal(), std::io::stdout().is_terminal());
-        Terminal { stdout: style(looked_at), stderr: style(watched), watched, looked_at }
+        let unicode = speaks_utf8(world);
+        Terminal { stdout: style(looked_at), stderr: style(watched), watched, looked_at, unicode }
     }
+}
+
+/// By the first of the variables that is set; without one the locale is C.
+fn speaks_utf8(world: &dyn World) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| world.variable(name));
+    let locale = set.filter(|value| !value.is_empty()).map(|value| value.to_ascii_lowercase()).next();
+    // Windows has no such variables, and its terminals show it.
+    locale.map_or(cfg!(windows), |locale| locale.contains("utf-8") || locale.contains("utf8"))
 }
 
 /// Writes a result. Ends with exit code 4 when the result cannot be delivered, and quietly when the

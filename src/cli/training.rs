@@ -1,6 +1,7 @@
 //! What every command that trains has in common: signals, threads, the run itself, and how its end is told.
 
 use super::arguments::Resources;
+use super::chart::Curve;
 use super::outcome::{self, Place};
 use super::progress::Progress;
 use super::render::{self, from_refusal, without_place};
@@ -52,6 +53,7 @@ pub fn train(context: &Context, job: Job, recorder: Recorder, next: impl Fn(&str
     let mut recorder = recorder.expecting(expected);
     let mut progress = Progress::new(context.terminal, quiet);
     progress.expected = expected;
+    progress.curve = resumption.as_ref().map(Curve::resumed).unwrap_or_default();
     let mut consumer = |event: &Event| {
         recorder.consume(event)?;
         progress.hear(event);
@@ -83,7 +85,8 @@ pub fn train(context: &Context, job: Job, recorder: Recorder, next: impl Fn(&str
         say_json(&format!("{object}\n"));
     } else if let Some(started) = progress.started.as_ref().filter(|_| !quiet) {
         let next = next(&folder, code);
-        let place = Place { run: Some(&folder), next: &next, expected };
+        let chart = progress.curve.draw(context.terminal.stdout.width, context.terminal.unicode);
+        let place = Place { run: Some(&folder), next: &next, expected, chart };
         say(&outcome::table(&started.heading(), &finish, &place, context.terminal.stdout));
     }
     code

@@ -15,6 +15,8 @@ pub fn growrun(folder: &Path, arguments: &[&str]) -> Ran {
         .args(arguments)
         .current_dir(folder)
         .env_remove("NO_COLOR")
+        // What is not ASCII is shown.
+        .env("LC_ALL", "C.UTF-8")
         .output()
         .expect("the program starts");
     Ran {
@@ -557,4 +559,33 @@ fn a_folder_of_runs_below_a_file_is_an_error_of_the_world() {
         assert_eq!(ran.code, 4, "{}", ran.stderr);
         assert!(ran.stderr.contains("a part of the path is a file, not a folder"), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn the_chart_at_the_end_speaks_the_language_of_the_terminal() {
+    let text = "data digits { batch 64; limit 300 }\nmodel { h1 dense 8 relu; out dense 10 }\n\
+                train 10 epochs { optimizer adam lr 1e-2; metrics accuracy }\nat epoch 5 widen h1 to 12\n";
+    let folder = folder(&[("small.grow", text.as_bytes())]);
+    let chart = |locale: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_growrun"));
+        command.args(["small.grow", "--seed", "1"]).current_dir(folder.path());
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(locale.iter().copied()).output().expect("the program starts");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines().skip(2).take(2).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let bars = chart(&[("LANG", "en_GB.UTF-8")]);
+    assert!(bars.contains('█') && bars.contains("▲ growth"), "{bars}");
+    assert_eq!(chart(&[("LC_ALL", ""), ("LC_CTYPE", "de_DE.utf8"), ("LANG", "C")]), bars);
+    for plain in [chart(&[]), chart(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")])] {
+        assert!(plain.is_ascii() && plain.contains("^ growth"), "{plain}");
+        assert_eq!(plain.lines().map(str::len).collect::<Vec<_>>(), bars_len(&bars), "the same columns");
+    }
+}
+
+/// Columns of each line, of which `→` takes one more in ASCII.
+fn bars_len(text: &str) -> Vec<usize> {
+    text.lines().map(|line| line.chars().count() + line.matches('→').count()).collect()
 }

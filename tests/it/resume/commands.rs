@@ -24,6 +24,7 @@ fn growrun(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
         .args(arguments)
         .current_dir(folder)
         .env_remove("NO_COLOR")
+        .env("LC_ALL", "C.UTF-8")
         .output()
         .expect("the program starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -88,6 +89,8 @@ fn a_longer_run_is_a_new_one_that_names_its_parent() {
     insta::assert_snapshot!(steady(&output), @r#"
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
+      val_accuracy ▁▁▁▁▁▁██  10.0 % → 11.7 %
+                     ▲       ▲ growth
       val_accuracy 11.7 % · test_accuracy 10.0 % · 1.9k parameters · 40.9 MFLOP
       record  runs/first-growth/0002   weights blake3:…
       next    growrun verify runs/first-growth/0002 · growrun resume runs/first-growth/0002 --train '16 epochs'
@@ -119,6 +122,8 @@ fn another_schedule_goes_on_from_where_the_run_stands() {
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
       epoch 7   widen h1 16 → 32   promise bitwise            drift 0        params 1.9k → 3.5k   shock 0   grad 0.29 fresh, 0.87 old
+      val_accuracy ▁▁▁▁▁▁▅██  10.0 % → 13.3 %
+                     ▲   ▲    ▲ growth
       val_accuracy 13.3 % · test_accuracy 11.7 % · 3.5k parameters · 57.7 MFLOP
       record  runs/first-growth/0002   weights blake3:…
       next    growrun verify runs/first-growth/0002 · growrun resume runs/first-growth/0002 --train '18 epochs'
@@ -202,6 +207,8 @@ fn broken_checkpoints_are_told_and_set_aside() {
     insta::assert_snapshot!(steady(&output), @r#"
     first growth · digits · seed 7 · 1 thread
       epoch 3   widen h2 16 → 32   promise bounded ≤ 6.0e-3   drift 3.2e-3   params 1.5k → 1.9k   shock 0   grad 0.60 fresh, 1.2 old
+      val_accuracy ▄▄▄▄▄▄  10.0 % → 10.0 %
+                     ▲     ▲ growth
       val_accuracy 10.0 % · test_accuracy 10.0 % · 1.9k parameters · 30.2 MFLOP
       record  runs/first-growth/0001   weights blake3:…
       next    growrun verify runs/first-growth/0001 · growrun resume runs/first-growth/0001 --train '12 epochs'

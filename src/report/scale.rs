@@ -234,7 +234,7 @@ fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 /// so that no peak is lost. The points are in order of x.
 pub fn thinned(points: &[(f64, f64)], pieces: usize) -> Vec<(f64, f64)> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
-    if points.len() <= 4 * pieces || !(last.0 > first.0) {
+    if points.len() <= 4 * pieces || last.0 <= first.0 {
         return points.iter().take(4 * pieces).copied().collect();
     }
     let piece = |x: f64| (((x - first.0) / (last.0 - first.0) * pieces as f64) as usize).min(pieces - 1);

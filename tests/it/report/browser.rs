@@ -407,7 +407,7 @@ fn pictures() {
     pages.push(("arms", report(&lab.compare("quickstart", &arms, &[1, 2, 3, 4], "val_accuracy"))));
     for (name, page) in &pages {
         for scheme in ["light", "dark"] {
-            for (size, is_phone) in [((1200, 1360), false), ((390, 844), true)] {
+            for (size, is_phone) in [((1200, 1420), false), ((390, 844), true)] {
                 browser.dress(scheme, size, is_phone);
                 browser.open(page);
                 browser.picture(&format!("{name}-{scheme}-{}", size.0), true);

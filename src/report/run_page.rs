@@ -209,6 +209,7 @@ pub fn chart(course: &Course, run: &Run, wanted: &str, along: Along) -> Option<M
         x,
         y: (shown.clone(), Unit::of_metric(wanted)),
         may_be_log: wanted.ends_with("loss") || wanted.ends_with("accuracy"),
+        spans_decades: false,
         series,
         marks: events::marks(run, along),
     }
@@ -257,6 +258,7 @@ fn rate(run: &Run) -> Option<Markup> {
         x: ("steps".into(), Unit::Count),
         y: ("learning rate".into(), Unit::Plain),
         may_be_log: false,
+        spans_decades: false,
         series: vec![Series { name: "learning rate".into(), points, band: Vec::new(), kind: 4, faint: false }],
         marks: events::marks(run, Along::Steps),
     }

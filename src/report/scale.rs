@@ -1,7 +1,7 @@
 //! From values to places on an axis, and the round numbers that are written there.
 //!
 //! Values come from a stranger's file: what is not finite has been left out, and what is absurd is held within
-//! [`ABSURD`], so that no difference of two values overflows.
+//! `ABSURD`, so that no difference of two values overflows.
 
 use super::markup::px;
 

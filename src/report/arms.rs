@@ -22,7 +22,11 @@ pub fn course(compared: &Compared, metric: &str, along: Along, id: &str) -> Opti
         if runs.is_empty() {
             continue;
         }
-        let (points, band) = mean(&runs);
+        let (points, mut band) = mean(&runs);
+        // Six bands upon each other are mud.
+        if kind > 0 && !compared.comparison.arms.get(kind).is_some_and(|plan| plan.judged) {
+            band.clear();
+        }
         series.push(Series { name: arm.name.clone(), points, band, kind, faint: false });
     }
     let marks = compared.reference.as_ref().map_or_else(Vec::new, |run| events::marks(run, along));
@@ -41,6 +45,7 @@ pub fn course(compared: &Compared, metric: &str, along: Along, id: &str) -> Opti
         x: (word.into(), unit),
         y: (shown.clone(), Unit::of_metric(metric)),
         may_be_log: metric.ends_with("loss") || metric.ends_with("accuracy"),
+        spans_decades: true,
         series,
         marks,
     }

@@ -4,7 +4,7 @@
 //! of its point beside its colour. What a point says in full is in its `<title>`.
 
 use super::markup::{Markup, cut, px};
-use super::scale::{Scale, Unit, path, thinned};
+use super::scale::{Scale, Spacing, Unit, path, thinned};
 
 pub const WIDTH: f64 = 480.0;
 pub const HEIGHT: f64 = 300.0;
@@ -55,6 +55,8 @@ pub struct Chart {
     pub x: (String, Unit),
     pub y: (String, Unit),
     pub may_be_log: bool,
+    /// Whether the x axis may be logarithmic too.
+    pub spans_decades: bool,
     pub series: Vec<Series>,
     pub marks: Vec<Mark>,
 }
@@ -70,7 +72,10 @@ impl Chart {
             one.points.iter().map(|point| point.1).chain(band)
         });
         let xs = series.iter().flat_map(|one| one.points.iter().map(|point| point.0));
-        let x = Scale::along(self.x.1, xs, LEFT, RIGHT)?;
+        let x = match self.spans_decades {
+            true => Scale::along_decades(self.x.1, xs, LEFT, RIGHT)?,
+            false => Scale::along(self.x.1, xs, LEFT, RIGHT)?,
+        };
         let y = Scale::of(self.y.1, ys, self.may_be_log, BOTTOM, top)?;
         Some(figure(&self.id, &self.title, &self.about, HEIGHT, |m| {
             for (row, entries) in legend.iter().enumerate() {
@@ -168,7 +173,11 @@ pub fn axes(m: &mut Markup, x: &Scale, y: &Scale, bottom: f64, along: &str, note
         m.leaf("text", &[("class", "tick middle"), ("x", &at), ("y", &px(bottom + 17.0))], &word);
     }
     let unit = x.unit_word();
-    let word = if unit.is_empty() { along.to_string() } else { format!("{along} ({unit})") };
+    let mut word = if unit.is_empty() { along.to_string() } else { format!("{along} ({unit})") };
+    if x.spacing != Spacing::Even {
+        word.push_str(", ");
+        word.push_str(x.spacing.word());
+    }
     m.leaf("text", &[("class", "tick end"), ("x", &px(right)), ("y", &px(bottom + 34.0))], &word);
     if !note.is_empty() {
         m.leaf("text", &[("class", "tick"), ("x", &px(left)), ("y", &px(bottom + 34.0))], note);

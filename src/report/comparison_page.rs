@@ -13,8 +13,8 @@ const INTERVALS_NOTE: &str = "\
     A large shape is a mean, its whiskers the 95 % t-interval, the small strokes below it the single seeds. \
     A difference is taken within each seed, so what a seed does to all arms alike cancels.";
 const COURSE_NOTE: &str = "\
-    A line is the mean over the seeds, its band goes from the lowest to the highest. Numbered lines are the \
-    growth events of the reference's first run.";
+    A line is the mean over the seeds; the band of the reference and of the arms that are judged goes from the \
+    lowest to the highest seed. Numbered lines are the growth events of the reference's first run.";
 const ARMS_NOTE: &str = "\
     In brackets the 95 % t-interval. A difference is the reference minus the arm, paired by seed, in the \
     direction in which more is better for the reference.";
@@ -142,9 +142,11 @@ fn verdict(m: &mut Markup, asked: &str, verdict: &Verdict, large: bool) {
     m.tag("div", &[("class", &class)], |m| {
         m.leaf("p", &[("class", "asked")], asked);
         m.leaf("p", &[("class", "answer")], verdict.answer.word());
-        m.leaf("p", &[("class", "reason")], &capital(&verdict.reason));
+        prose(m, "reason", "", &verdict.reason);
         if !verdict.next.is_empty() {
-            m.leaf("p", &[("class", "next")], &capital(&verdict.next));
+            let undecided = verdict.answer == Answer::Undecided;
+            let before = if undecided { "What would decide it: " } else { "" };
+            prose(m, "next", before, &verdict.next);
         }
         if !verdict.against.is_empty() {
             m.leaf("p", &[("class", "against")], &format!("compared with {}", cut(&verdict.against, 60)));
@@ -152,11 +154,16 @@ fn verdict(m: &mut Markup, asked: &str, verdict: &Verdict, large: bool) {
     });
 }
 
-/// A sentence as it stands by itself.
-fn capital(sentence: &str) -> String {
-    let mut characters = sentence.chars();
-    let first = characters.next().map(char::to_uppercase);
-    cut(&first.into_iter().flatten().chain(characters).collect::<String>(), 1000)
+/// A sentence, in which backticks stand around code.
+fn prose(m: &mut Markup, kind: &str, before: &str, sentence: &str) {
+    let sentence = cut(sentence.trim_end_matches('.'), 1000);
+    m.tag("p", &[("class", kind)], |m| {
+        m.text(before);
+        for (at, piece) in sentence.split('`').enumerate() {
+            if at % 2 == 1 { m.leaf("code", &[], piece) } else { m.text(piece) }
+        }
+        m.text(".");
+    });
 }
 
 fn cards(m: &mut Markup, comparison: &Comparison) {
@@ -200,19 +207,23 @@ pub fn interval(metric: &str, interval: &Interval) -> String {
     }
 }
 
-/// `+1.2 % [+0.3 %, +2.1 %]`: of a share in points.
+/// `+1.20 [+0.30, +2.10]`: of a share in points.
 pub fn difference(metric: &str, interval: &Interval) -> String {
     let word = |value: f64| match metric.ends_with("accuracy") {
         true => format!("{:+.2}", 100.0 * value),
         false if value > 0.0 => format!("+{}", numbers::significant(value)),
         false => numbers::significant(value),
     };
-    let points = if metric.ends_with("accuracy") { " points" } else { "" };
     match (interval.mean, interval.low, interval.high) {
-        (Some(mean), Some(low), Some(high)) => format!("{} [{}, {}]{points}", word(mean), word(low), word(high)),
-        (Some(mean), ..) => word(mean) + points,
+        (Some(mean), Some(low), Some(high)) => format!("{} [{}, {}]", word(mean), word(low), word(high)),
+        (Some(mean), ..) => word(mean),
         _ => "none".into(),
     }
+}
+
+/// What the column of differences is called.
+pub fn minus(metric: &str) -> &'static str {
+    if metric.ends_with("accuracy") { "reference minus arm, points" } else { "reference minus arm" }
 }
 
 /// How long an arm may train, in words.
@@ -246,8 +257,8 @@ fn arms_tables(m: &mut Markup, comparison: &Comparison) {
         for (at, plan) in comparison.arms.iter().take(ARMS_MAX).enumerate() {
             m.tag("tr", &[], |m| {
                 m.leaf("th", &[("scope", "row")], &cut(&plan.name, 60));
-                m.leaf("td", &[], &cut(&plan.about, 300));
-                m.leaf("td", &[], budget(plan.budget));
+                m.leaf("td", &[("class", "wrap")], &cut(&plan.about, 300));
+                m.leaf("td", &[("class", "wrap")], budget(plan.budget));
                 m.leaf(
                     "td",
                     &[],
@@ -269,8 +280,8 @@ fn arms_tables(m: &mut Markup, comparison: &Comparison) {
         .zip(comparison.course.as_ref())
         .map(|(target, course)| format!("to {} {}", cut(course, 40), numbers::metric(course, target)));
     let shown = cut(metric, 40);
-    let head =
-        [shown.as_str(), "reference minus arm", "FLOPs", "off by", "steps", "parameters", "time", "largest shock"];
+    let apart = minus(metric);
+    let head = [shown.as_str(), apart, "FLOPs", "off by", "steps", "parameters", "time", "largest shock"];
     let head: Vec<&str> = std::iter::once("arm").chain(head).chain(target.as_deref()).collect();
     table(m, "what came out", &head, |m| {
         for arm in outcome.arms.iter().take(ARMS_MAX) {

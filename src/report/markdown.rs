@@ -1,7 +1,7 @@
 //! The appendix of a paper in Markdown: what the checklists for reproducible machine learning ask for, answered from the
 //! record.
 
-use super::comparison_page::{budget, difference, interval, share, to_target};
+use super::comparison_page::{budget, difference, interval, minus, share, to_target};
 use super::events;
 use super::markup::cut;
 use super::run_page::{data, machine, sentence, shape, training};
@@ -172,7 +172,7 @@ pub fn comparison(compared: &Compared) -> String {
         page.head(&[
             "arm",
             &metric,
-            "reference minus arm",
+            minus(&comparison.metric),
             "FLOPs",
             "off by",
             "steps",

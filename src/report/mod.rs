@@ -7,7 +7,7 @@
 //!        ── markdown ─→ Markdown                the reproducibility checklist
 //! ```
 //!
-//! What is read may be a stranger's. Nothing of it is believed: every text passes through [`markup`], which escapes it;
+//! What is read may be a stranger's. Nothing of it is believed: every text passes through `markup`, which escapes it;
 //! every number may be absent, infinite or absurd; every list is cut at a bound that the page names. A page holds no
 //! script and, by its own policy, makes no request.
 

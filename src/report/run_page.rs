@@ -5,7 +5,7 @@ use super::course::{Along, Course};
 use super::markup::{Markup, cut};
 use super::page::{banner, card, commands, facts, footer, grid, page, quoted, section, table};
 use super::scale::Unit;
-use super::subject::{Run, what};
+use super::subject::{Headline, Run, what};
 use super::{events, network, schedule, sketch, timeline};
 use crate::base::numbers;
 use crate::base::numbers::{count, plural};
@@ -76,7 +76,7 @@ pub fn sentence(run: &Run) -> String {
         _ => "the network had not grown yet".into(),
     };
     let metric = match run.headline() {
-        Some((name, Some(value), best)) => {
+        Some(Headline { name, value: Some(value), best }) => {
             let value_word = numbers::metric(&name, value);
             let best =
                 best.map(|(best, step)| (numbers::metric(&name, best), step)).filter(|(best, _)| *best != value_word);
@@ -132,7 +132,7 @@ fn status(m: &mut Markup, run: &Run) {
 fn cards(m: &mut Markup, run: &Run) {
     let record = &run.record;
     m.tag("dl", &[("class", "cards")], |m| {
-        if let Some((name, Some(value), best)) = run.headline() {
+        if let Some(Headline { name, value: Some(value), best }) = run.headline() {
             let best = best.map_or_else(String::new, |(best, _)| format!("best {}", numbers::metric(&name, best)));
             card(m, &cut(&name, 40), &numbers::metric(&name, value), &best);
         }
@@ -209,6 +209,7 @@ pub fn chart(course: &Course, run: &Run, wanted: &str, along: Along) -> Option<M
         x,
         y: (shown.clone(), Unit::of_metric(wanted)),
         may_be_log: wanted.ends_with("loss") || wanted.ends_with("accuracy"),
+        spans_decades: false,
         series,
         marks: events::marks(run, along),
     }
@@ -257,6 +258,7 @@ fn rate(run: &Run) -> Option<Markup> {
         x: ("steps".into(), Unit::Count),
         y: ("learning rate".into(), Unit::Plain),
         may_be_log: false,
+        spans_decades: false,
         series: vec![Series { name: "learning rate".into(), points, band: Vec::new(), kind: 4, faint: false }],
         marks: events::marks(run, Along::Steps),
     }

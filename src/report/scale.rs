@@ -1,7 +1,7 @@
 //! From values to places on an axis, and the round numbers that are written there.
 //!
 //! Values come from a stranger's file: what is not finite has been left out, and what is absurd is held within
-//! [`ABSURD`], so that no difference of two values overflows.
+//! `ABSURD`, so that no difference of two values overflows.
 
 use super::markup::px;
 
@@ -69,6 +69,17 @@ impl Scale {
         let (low, high) = bounds(values)?;
         let low = if low > high / 2.0 && low < high { low } else { low.min(0.0) };
         Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, spacing: Spacing::Even, from, to })
+    }
+
+    /// The same where values may span decades: then from the first of them on.
+    pub fn along_decades(unit: Unit, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Option<Scale> {
+        let values: Vec<f64> = values.collect();
+        match bounds(values.iter().copied()) {
+            Some((low, high)) if low >= 1.0 && high / low > WIDE => {
+                Some(Scale { unit, low, high, spacing: Spacing::Log, from, to })
+            }
+            _ => Scale::along(unit, values.into_iter(), from, to),
+        }
     }
 
     /// For what is measured: with some room above and below. `may_be_log`: where values span decades, as losses do, or
@@ -179,6 +190,8 @@ impl Scale {
     }
 
     fn word(&self, value: f64, step: f64) -> String {
+        // Neighbours are far apart there, so each has its own digits.
+        let step = if self.spacing == Spacing::Log { value } else { step };
         let value = if value.abs() < step.abs() * 1e-6 && self.spacing == Spacing::Even { 0.0 } else { value };
         match self.unit {
             Unit::Percent if self.spacing == Spacing::LogOfError => {
@@ -194,13 +207,13 @@ impl Scale {
                 let by = 1000f64.powi(self.rank() as i32);
                 with_digits(value / by, step / by)
             }
+            Unit::Count if self.spacing == Spacing::Log => crate::base::numbers::count(value as u64),
             Unit::Count => {
                 let rank = if self.high.abs() < 10_000.0 { 0 } else { self.rank().min(COUNTS.len() - 1) };
                 let by = 1000f64.powi(rank as i32);
                 let word = with_digits(value / by, step / by);
                 if value == 0.0 { word } else { word + COUNTS[rank] }
             }
-            Unit::Plain if self.spacing == Spacing::Log => with_digits(value, value),
             Unit::Plain => with_digits(value, step),
         }
     }
@@ -234,7 +247,7 @@ fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 /// so that no peak is lost. The points are in order of x.
 pub fn thinned(points: &[(f64, f64)], pieces: usize) -> Vec<(f64, f64)> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
-    if points.len() <= 4 * pieces || !(last.0 > first.0) {
+    if points.len() <= 4 * pieces || last.0 <= first.0 {
         return points.iter().take(4 * pieces).copied().collect();
     }
     let piece = |x: f64| (((x - first.0) / (last.0 - first.0) * pieces as f64) as usize).min(pieces - 1);
@@ -304,6 +317,14 @@ mod tests {
     }
 
     #[test]
+    fn decades_on_the_way_are_told_apart() {
+        let along = |unit, low: f64, high: f64| words(Scale::along_decades(unit, [low, high].into_iter(), 0.0, 100.0));
+        assert_eq!(along(Unit::Count, 45.0, 11_461.0), "100 300 1k 3k 10k");
+        assert_eq!(along(Unit::Count, 45.0, 1350.0), "0 250 500 750 1000 1250");
+        assert_eq!(along(Unit::Flops, 29e6, 10.9e9), "0.03 0.1 0.3 1 3 10");
+    }
+
+    #[test]
     fn absurd_numbers_have_an_axis_too() {
         let sets: [&[f64]; 8] = [
             &[f64::MAX, f64::MIN],
@@ -319,6 +340,7 @@ mod tests {
             for unit in [Unit::Plain, Unit::Percent, Unit::Count, Unit::Flops] {
                 for scale in [
                     Scale::along(unit, values.iter().copied(), 0.0, 100.0),
+                    Scale::along_decades(unit, values.iter().copied(), 0.0, 100.0),
                     Scale::of(unit, values.iter().copied(), true, 100.0, 0.0),
                 ] {
                     let scale = scale.expect("a finite value");

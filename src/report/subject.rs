@@ -54,6 +54,14 @@ pub struct Arm {
     pub courses: Vec<Course>,
 }
 
+/// The metric that a run is told by.
+pub struct Headline {
+    pub name: String,
+    pub value: Option<f64>,
+    /// The best value and the step that it was reached at.
+    pub best: Option<(f64, u64)>,
+}
+
 /// Reads the run or the comparison in a folder, or in the file itself when `path` is one.
 pub fn read(world: &dyn World, path: &Path) -> Result<Subject, Refusal> {
     let is_file = matches!(world.entry(path), Ok(Some(Entry::File { .. })));
@@ -284,7 +292,7 @@ impl Run {
 
     /// The metric that says most: of the test part, else of the validation part, else a loss. With its last value, and
     /// its best with the step of that.
-    pub fn headline(&self) -> Option<(String, Option<f64>, Option<(f64, u64)>)> {
+    pub fn headline(&self) -> Option<Headline> {
         let rank = |name: &str| {
             let part = ["test_", "val_", "train_"].iter().position(|part| name.starts_with(part)).unwrap_or(3);
             (name.ends_with("loss"), part)
@@ -292,10 +300,12 @@ impl Run {
         if let Some(result) = &self.record.result {
             let metric = result.metrics.iter().min_by_key(|metric| rank(&metric.name))?;
             let value = metric.exact().or(metric.value);
-            return Some((metric.name.clone(), value, metric.best.map(|best| (best, metric.best_step))));
+            let best = metric.best.map(|best| (best, metric.best_step));
+            return Some(Headline { name: metric.name.clone(), value, best });
         }
         let (name, values) = self.course.metrics.iter().min_by_key(|(name, _)| rank(name))?;
-        Some((name.clone(), values.iter().rev().find(|value| value.is_finite()).copied(), None))
+        let value = values.iter().rev().find(|value| value.is_finite()).copied();
+        Some(Headline { name: name.clone(), value, best: None })
     }
 }
 

@@ -388,26 +388,20 @@ fn pictures() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules").join(name);
         std::fs::read_to_string(path).expect("an example")
     };
-    let never =
-        |text: &str| text.lines().filter(|line| !line.starts_with("at ")).map(|l| format!("{l}\n")).collect::<String>();
-    let quickstart = example("quickstart.grow");
-    for (name, text) in [
-        ("residual", example("residual.grow")),
-        ("plateau", example("plateau.grow")),
-        ("quickstart", quickstart.clone()),
-        ("small", never(&quickstart)),
-        ("large", never(&quickstart).replace("dense 32", "dense 128")),
-    ] {
-        std::fs::write(lab.path(&format!("{name}.grow")), text).expect("written");
+    for name in ["residual", "plateau", "quickstart"] {
+        std::fs::write(lab.path(&format!("{name}.grow")), example(&format!("{name}.grow"))).expect("written");
     }
     let mut pages: Vec<(&str, PathBuf)> = ["residual", "plateau", "quickstart"]
         .map(|name| (name, report(&lab.train(&format!("{name}.grow"), "runs", 3))))
         .into();
-    let arms = [("grown", "quickstart.grow"), ("small", "small.grow"), ("large", "large.grow")];
-    pages.push(("arms", report(&lab.compare("quickstart", &arms, &[1, 2, 3, 4], "val_accuracy"))));
+    let ran = growrun(lab.folder.path(), &["compare", "quickstart.grow", "--out", "compared", "--quiet"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let folder =
+        std::fs::read_dir(lab.path("compared/quickstart")).expect("a folder").next().expect("one").expect("read");
+    pages.push(("arms", report(&folder.path())));
     for (name, page) in &pages {
         for scheme in ["light", "dark"] {
-            for (size, is_phone) in [((1200, 1360), false), ((390, 844), true)] {
+            for (size, is_phone) in [((1200, 1420), false), ((390, 844), true)] {
                 browser.dress(scheme, size, is_phone);
                 browser.open(page);
                 browser.picture(&format!("{name}-{scheme}-{}", size.0), true);

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What came of reading the command line.
 pub enum Usage {
-    Command(Growrun),
+    Command(Box<Growrun>),
     /// Text that was asked for: `--help`, `--version`.
     Text(String),
     Mistake(Diagnostic),
@@ -42,7 +42,7 @@ pub fn read(mut arguments: Vec<OsString>, world: &dyn World, color: bool) -> Usa
     arguments.insert(0, "growrun".into());
     let parsed = command.try_get_matches_from(arguments).and_then(|matches| Growrun::from_arg_matches(&matches));
     match parsed {
-        Ok(growrun) => Usage::Command(growrun),
+        Ok(growrun) => Usage::Command(growrun.into()),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 let text = error.render();

@@ -27,8 +27,17 @@ pub(super) struct Progress {
     runs: usize,
     /// `grown seed 7` of each arm and seed.
     names: Vec<Vec<String>>,
-    /// Runs that have ended, the part of each that goes on, and lines that were told.
-    state: Mutex<(usize, Vec<((usize, usize), u64)>, usize)>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Runs that have ended.
+    ended: usize,
+    /// Those that go on, by arm and seed, and how far each is.
+    going: Vec<((usize, usize), u64)>,
+    /// Lines that were told.
+    lines: usize,
 }
 
 impl Progress {
@@ -70,7 +79,7 @@ impl Progress {
 
     pub fn hear(&self, told: Told) {
         let mut state = self.state.lock().expect("nothing panics while it holds the progress");
-        let (ended, going, lines) = &mut *state;
+        let State { ended, going, lines } = &mut *state;
         match told {
             Told::Stepped { run, step, steps } => {
                 let part = step * PARTS / steps.max(1);

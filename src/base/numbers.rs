@@ -25,6 +25,10 @@ pub fn percent(fraction: f64) -> String {
 
 /// `+0.4 %`, `-3.1 %`; what rounds to nothing is `0`.
 pub fn signed_percent(fraction: f64) -> String {
+    // A network that diverges would need forty digits.
+    if fraction.abs() >= 1e4 {
+        return format!("{:+.1e} %", 100.0 * fraction);
+    }
     let text = format!("{:+.1} %", 100.0 * fraction);
     if text == "+0.0 %" || text == "-0.0 %" { "0".into() } else { text }
 }

@@ -58,7 +58,7 @@ pub fn structure(schedule: &Schedule, report: &mut Report) {
         );
     }
     if let Some(arm) = schedule.arms.first() {
-        for event in schedule.events.iter().filter(|event| event.actions.iter().any(grows)) {
+        for event in schedule.events.iter().filter(|event| event.actions.iter().any(changes)) {
             report.add(
                 Diagnostic::warning("G0212", event.span, "this grows every arm")
                     .here("stands outside the arms")
@@ -67,8 +67,62 @@ pub fn structure(schedule: &Schedule, report: &mut Report) {
             );
         }
     }
+    for (at, arm) in schedule.arms.iter().enumerate() {
+        let name = arm.name.node.as_str();
+        if matches!(name, "by" | "match" | "seeds") {
+            report.add(
+                Diagnostic::error("G0103", arm.name.span, format!("an arm cannot be called `{name}`"))
+                    .here("a word of `compare`")
+                    .help(format!("call it `{name}_1`, say")),
+            );
+        }
+        // Each has a folder of its name, and some disks know no case.
+        let alike = |other: &&Arm| other.name.node != name && other.name.node.eq_ignore_ascii_case(name);
+        if let Some(first) = schedule.arms[..at].iter().find(alike) {
+            report.add(
+                Diagnostic::error(
+                    "G0103",
+                    arm.name.span,
+                    format!("`{name}` and `{}` differ by case only", first.name.node),
+                )
+                .here("the second")
+                .label(first.name.span, "the first")
+                .help("give one of them another name"),
+            );
+        }
+        for own in &arm.lets {
+            if let Some(sweep) = schedule.sweeps.iter().find(|sweep| sweep.name.node == own.name.node) {
+                report.add(
+                    Diagnostic::warning(
+                        "G0204",
+                        own.name.span,
+                        format!("`{}` is what the arm says, in every value of the sweep", own.name.node),
+                    )
+                    .here("wins over the sweep")
+                    .label(sweep.name.span, "changes nothing in this arm")
+                    .help("leave out one of both"),
+                );
+            }
+        }
+    }
+    let product =
+        schedule.sweeps.iter().fold(1_usize, |product, sweep| product.saturating_mul(sweep.values.len().max(1)));
+    if let Some(last) = schedule.sweeps.last().filter(|_| product > ARMS_MAX && schedule.sweeps.len() > 1) {
+        report.add(
+            Diagnostic::error("G0606", last.span, format!("the sweeps have {product} combinations"))
+                .here(format!("each is a comparison; at most {ARMS_MAX}"))
+                .help("use fewer values, or one sweep at a time"),
+        );
+    }
     for sweep in &schedule.sweeps {
         known_let(&sweep.name, &lets, report);
+        for (at, value) in sweep.values.iter().enumerate() {
+            let text = schedule.sources.slice(value.span);
+            let same = |other: &&Spanned<Atom>| schedule.sources.slice(other.span) == text;
+            if let Some(first) = sweep.values[..at].iter().find(same) {
+                report.add(super::twice(text, value.span, first.span));
+            }
+        }
         if sweep.values.is_empty() {
             report.add(
                 Diagnostic::error("G0106", sweep.span, format!("the sweep of `{}` has no values", sweep.name.node))
@@ -89,6 +143,11 @@ pub fn structure(schedule: &Schedule, report: &mut Report) {
 pub fn grows(phrase: &Phrase) -> bool {
     let is = |verb: &str| crate::grow::OPERATORS.iter().any(|o| o.doc().word.split(' ').next() == Some(verb));
     phrase.verb().is_some_and(|verb| is(verb.node))
+}
+
+/// Whether an action changes the network: those that freeze do not.
+pub fn changes(phrase: &Phrase) -> bool {
+    grows(phrase) && phrase.verb().is_some_and(|verb| !matches!(verb.node, "freeze" | "unfreeze"))
 }
 
 /// The arm with whose final network this one begins.
@@ -163,7 +222,7 @@ fn known_let(name: &Spanned<String>, lets: &[&str], report: &mut Report) {
 }
 
 /// The arms that `growrun compare` makes of a schedule without any.
-pub const STANDARD: [&str; 5] = ["grown", "small", "large", "large_epochs", "grown_random"];
+pub const STANDARD: [&str; 6] = ["grown", "small", "large", "large_epochs", "grown_random", "large_rest"];
 
 /// `compare grown, small by val_accuracy match flops seeds 5`. `names`: the arms of the file.
 pub fn compare(schedule: &Schedule, names: &[&str], context: &Context, report: &mut Report) -> Option<Comparison> {
@@ -237,6 +296,12 @@ pub fn compare(schedule: &Schedule, names: &[&str], context: &Context, report: &
         report.add(
             Diagnostic::error("G0106", phrase.span, "a comparison needs two arms or more")
                 .help("the form is `compare grown, small by val_accuracy match flops seeds 5`"),
+        );
+    }
+    if names.is_empty() && !schedule.events.iter().flat_map(|event| &event.actions).any(changes) {
+        report.add(
+            Diagnostic::error("G0225", phrase.span, "nothing grows in this schedule, so that its arms are all alike")
+                .help("add an event such as `at 30% widen h2 by 2x`, or arms of your own"),
         );
     }
     if names.is_empty() && line.arms.first().is_some_and(|first| first != "grown") {

@@ -118,9 +118,9 @@ pub struct OfAnArm<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     pub steps: u64,
-    /// Whether the times of its events are stretched with it; else they are those of the file, and what lies behind
-    /// the end is left out. The learning rate's shape covers the budget in any case.
-    pub stretches: bool,
+    /// The steps of the reference that the times of its events are stretched by; without, they are those of the file, and
+    /// what lies behind the end is left out. The learning rate's shape covers the budget in any case.
+    pub stretched_of: Option<u64>,
 }
 
 /// A run that goes on: what its past has made of the network, and which events are behind it.
@@ -357,9 +357,10 @@ fn read_events(
         }
         match resolved {
             Some(resolved) => {
-                let trigger = resolved.trigger;
-                let event = Event { trigger, actions: good, span: event.span };
-                all.push(Read { event, point: resolved.point, head: resolved.span, never: resolved.never });
+                for trigger in stretched(resolved.trigger, context.time) {
+                    let event = Event { trigger, actions: good.clone(), span: event.span };
+                    all.push(Read { event, point: resolved.point, head: resolved.span, never: resolved.never });
+                }
             }
             None => {
                 // When it would have happened is unknown, and so is what it would have made.
@@ -371,6 +372,18 @@ fn read_events(
         }
     }
     all
+}
+
+/// What repeats in a budget that stretches it: each firing where its own part of the budget is.
+fn stretched(trigger: Trigger, time: &time::Timebase) -> Vec<Trigger> {
+    match (trigger, time.given) {
+        (Trigger::Every { first, interval, until }, time::Given::Stretched { .. }) => {
+            let firings = (first..=until).step_by(usize::try_from(interval.max(1)).unwrap_or(usize::MAX));
+            let steps = firings.map(|step| time.event(step)).take_while(|step| *step <= time.total);
+            steps.map(|step| Trigger::At { step, end: step == time.total }).collect()
+        }
+        (trigger, _) => vec![trigger],
+    }
 }
 
 /// When only some of the sections are there, shows the others to paste.

@@ -67,6 +67,9 @@ pub struct DataPlan {
 pub struct TrainPlan {
     /// Planned steps; an early stop may come before.
     pub steps: u64,
+    /// Steps that the schedule says; others only where an arm of a comparison has a budget. The rate's shape was written
+    /// for these.
+    pub length: u64,
     pub optimizer: Choice,
     /// `lr` of the optimizer statement.
     pub base_lr: f64,

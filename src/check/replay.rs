@@ -54,6 +54,11 @@ pub struct PlannedGrowth {
 }
 
 impl Planned {
+    /// Whether it is growth, or pruning: freezing is neither.
+    pub fn changes_the_network(&self) -> bool {
+        self.growth.as_ref().is_some_and(|growth| !matches!(growth.summary.action, "freeze" | "unfreeze"))
+    }
+
     /// Learned numbers afterwards, smallest and largest.
     pub fn parameters(&self) -> (u64, u64) {
         self.after.parameter_count()

@@ -14,7 +14,7 @@ pub struct Timebase {
     /// Whether the run's length was given in epochs.
     pub in_epochs: bool,
     /// How long the file says that the run is, where an arm of a comparison has a budget of its own.
-    pub nominal: u64,
+    pub length: u64,
     /// What an arm's own budget does to the times of events.
     pub given: Given,
 }
@@ -26,8 +26,8 @@ pub enum Given {
     Length,
     /// A budget of its own: times that are no percent stay what they are, and what lies behind the end is left out.
     Budget,
-    /// A budget of its own, by which every time of an event is stretched.
-    Stretched,
+    /// A budget of its own, by which every time of an event is stretched: it is what these steps of the reference were.
+    Stretched { of: u64 },
 }
 
 /// Steps of an epoch whose length is unknown. Any number does that is above most numbers of events in an epoch.
@@ -42,44 +42,41 @@ impl Timebase {
             Duration::Steps(n) => (n, false),
             Duration::Fraction(_) => (steps_per_epoch, true),
         };
-        Timebase { total, steps_per_epoch, symbolic, in_epochs, nominal: total, given: Given::Length }
+        Timebase { total, steps_per_epoch, symbolic, in_epochs, length: total, given: Given::Length }
     }
 
     pub fn point(&self, point: Point) -> u64 {
         match point {
             Point::Epoch(n) => self.event(n.saturating_mul(self.steps_per_epoch)),
             Point::Step(n) => self.event(n),
-            Point::Fraction(fraction) => share(fraction, self.total),
+            Point::Fraction(fraction) => match self.given {
+                // The reference ended before its time.
+                Given::Stretched { of } if of != self.length => self.event(share(fraction, self.length)),
+                _ => share(fraction, self.total),
+            },
             Point::Start => 0,
             Point::End => self.total,
         }
     }
 
-    fn event(&self, step: u64) -> u64 {
-        if self.given == Given::Stretched { self.stretch(step) } else { step }
-    }
-
-    /// The same part of the budget that `step` is of the file's length.
-    fn stretch(&self, step: u64) -> u64 {
-        let stretched = u128::from(step) * u128::from(self.total) / u128::from(self.nominal.max(1));
-        u64::try_from(stretched).unwrap_or(u64::MAX)
-    }
-
-    /// The interval of an event that repeats.
-    pub fn interval(&self, duration: Duration) -> u64 {
-        let steps = self.duration(duration);
-        match duration {
-            Duration::Fraction(_) => steps,
-            // One that is there stays there.
-            _ => self.event(steps).max(steps.min(1)),
+    /// Where an event is that the file has at this step.
+    pub fn event(&self, step: u64) -> u64 {
+        match self.given {
+            Given::Stretched { of } => stretch(step, self.total, of),
+            Given::Length | Given::Budget => step,
         }
     }
 
-    /// A duration of the learning rate's shape, which covers the budget as it would have covered the file's length.
-    pub fn of_the_rate(&self, duration: Duration) -> u64 {
+    /// The file's own time, of a run without a budget.
+    pub fn as_written(&self) -> Timebase {
+        Timebase { total: self.length, given: Given::Length, ..*self }
+    }
+
+    /// The warm-up of the learning rate, whose shape covers the budget as it would have covered the file's length.
+    pub fn warmup(&self, duration: Duration) -> u64 {
         match duration {
             Duration::Fraction(_) => self.duration(duration),
-            _ => self.stretch(self.duration(duration)),
+            _ => stretch(self.duration(duration), self.total, self.length),
         }
     }
 
@@ -110,6 +107,12 @@ impl Timebase {
             (false, _) => format!("step {step}"),
         }
     }
+}
+
+/// The same part of `total` that `step` is of `length`.
+fn stretch(step: u64, total: u64, length: u64) -> u64 {
+    let stretched = u128::from(step) * u128::from(total) / u128::from(length.max(1));
+    u64::try_from(stretched).unwrap_or(u64::MAX)
 }
 
 /// A share of `total` steps, rounded half-even.

@@ -61,7 +61,7 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
     let mut time = Timebase::new(length.unwrap_or(Duration::Epochs(60)), known.steps_per_epoch);
     if let Some(budget) = known.budget {
         time.total = budget.steps;
-        time.given = if budget.stretches { Given::Stretched } else { Given::Budget };
+        time.given = budget.stretched_of.map_or(Given::Budget, |of| Given::Stretched { of });
     }
     // A length that has a mistake ends nowhere in particular, so nothing is said to lie behind it.
     if length.is_none() {
@@ -131,6 +131,7 @@ pub fn read(section: &Section, known: &Known, vocabulary: &Vocabulary, report: &
     let plan = match (optimizer, loss) {
         (Some((optimizer, base_lr)), Some(loss)) if reader.report.errors() == errors_before => Some(TrainPlan {
             steps: time.total,
+            length: time.length,
             optimizer,
             base_lr,
             lr,
@@ -510,7 +511,7 @@ impl Reader<'_> {
 
     fn lr(&mut self, args: Option<&Args>, optimizer: Option<&(Choice, f64)>) -> (LrShape, u64) {
         let Some(args) = args else { return (LrShape::Constant, 0) };
-        let warmup = args.duration("warmup").map_or(0, |duration| self.time.of_the_rate(duration));
+        let warmup = args.duration("warmup").map_or(0, |duration| self.time.warmup(duration));
         if warmup > self.time.total && !self.time.symbolic {
             self.report.add(
                 Diagnostic::warning("G0204", args.span_of("warmup"), "the warm-up is longer than the run")
@@ -528,8 +529,8 @@ impl Reader<'_> {
             Some([Value::Word(word)]) if word == "cosine" => LrShape::Cosine { last },
             Some([Value::Word(word)]) if word == "linear" => LrShape::Linear { last },
             Some([Value::Word(_), Value::Factor(factor), Value::Duration(every)]) => {
-                let every_steps = self.time.of_the_rate(*every);
-                if self.time.duration(*every) == 0 {
+                let every_steps = self.time.as_written().duration(*every);
+                if every_steps == 0 {
                     self.report.add(super::no_interval(args.span_of("shape"), *every));
                 }
                 LrShape::Step { factor: *factor, every_steps: every_steps.max(1) }

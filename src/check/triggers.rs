@@ -244,8 +244,12 @@ fn every(
             return None;
         }
     };
-    let time = context.time;
-    let interval = time.interval(duration);
+    // One that is stretched is taken apart by who reads events, so that no firing is lost to rounding.
+    let time = &match context.time.given {
+        Given::Stretched { .. } => context.time.as_written(),
+        _ => *context.time,
+    };
+    let interval = time.duration(duration);
     if interval == 0 {
         report.add(super::no_interval(span, duration));
         return None;
@@ -315,6 +319,10 @@ fn during(trigger: &syntax::Trigger, span: Span, context: &Context, report: &mut
     }
     if first >= time.total && time.is_comparable(point(from)) {
         after_the_end(span, context, report);
+        return None;
+    }
+    // A window that a small budget leaves no step of.
+    if first == last {
         return None;
     }
     Some(Resolved { trigger: Trigger::During { from: first, to: last }, point: None, span, never: false })

@@ -39,10 +39,13 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
     let mut report = Report::default();
     experiment::structure(&schedule, &mut report);
     let names: Vec<&str> = arms.iter().take(ARMS_MAX).map(|arm| arm.name.node.as_str()).collect();
+    // Each value is checked with each arm; what a hostile file can cost is bounded, and `compare` checks them again.
+    const CHECKS_MAX: usize = 256;
+    let most = (CHECKS_MAX / names.len().max(1)).min(ARMS_MAX);
     let values: Vec<(&str, &Spanned<Atom>)> = sweeps
         .iter()
         .flat_map(|sweep| sweep.values.iter().take(ARMS_MAX).map(|value| (sweep.name.node.as_str(), value)))
-        .take(ARMS_MAX)
+        .take(most)
         .collect();
     // What is wrong with names is so wherever they stand; a name that only one arm uses is used.
     let mut whole = schedule.clone();
@@ -103,6 +106,20 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
         report.add(diagnostic);
     }
     report.unavailable = unavailable;
+    let begins =
+        |name: &String| schedule.arms.iter().find(|arm| arm.name.node == *name).and_then(experiment::from_final);
+    if let Some(line) = first.as_ref().and_then(|checked| checked.comparison.as_ref())
+        && let Some((reference, other)) = line.arms.first().and_then(|name| Some((name, begins(name)?)))
+    {
+        report.add(
+            Diagnostic::error(
+                "G0225",
+                line.span,
+                format!("`{reference}` is the first arm, but it begins with what `{other}` ends with"),
+            )
+            .help(format!("name `{other}` first: the others are given what the first arm spends")),
+        );
+    }
     let failed = report.errors() > 0;
     let sweeps = schedule.sweeps.iter().map(|sweep| Sweep {
         name: sweep.name.node.clone(),

@@ -10,11 +10,12 @@ use super::terminal::{note, say, say_json};
 use super::{Context, confine, exit, machine, training};
 use crate::base::world::Confinement;
 use crate::base::{Diagnostic, Refusal, Severity};
-use crate::check::{Limits, conditions};
+use crate::check::{Limits, conditions, flops};
 use crate::compare::conduct::{self, Halt, Means};
 use crate::compare::plan::{self, Plan, Question, Trouble};
 use crate::compare::{self, desk::Desk, outcome};
 use crate::record::{Origin, slug};
+use crate::run::Calibration;
 use crate::{report, run, syntax};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -23,7 +24,10 @@ use std::sync::Arc;
 pub fn run(context: &Context, compare: &Compare, command: Vec<String>) -> i32 {
     if let Some(arm) = &compare.overrides.arm {
         let message = format!("`--arm {arm}` runs one arm, and a comparison needs all");
-        let help = format!("`growrun {} --arm {arm}` runs it", compare.file.display());
+        let help = format!(
+            "leave it out; `growrun {} --arm {arm}` runs one arm, where the file has arms",
+            compare.file.display()
+        );
         return training::refused(context, &Refusal::error("G0911", message, help), compare.json);
     }
     let files = std::slice::from_ref(&compare.file);
@@ -112,6 +116,10 @@ pub(super) struct One {
     pub folder: PathBuf,
     /// `None` while runs are missing.
     pub report: Option<PathBuf>,
+    /// Seconds of one run of the reference on one thread, where that could be measured.
+    pub expected: Option<f64>,
+    /// Runs at once.
+    pub workers: usize,
 }
 
 /// What was done.
@@ -169,11 +177,11 @@ fn all(
     }
     for (desk, one, workers) in &mut opened {
         let comparison = &one.plan.comparison;
-        compare::begin(context.world, &one.folder, comparison)?;
         let missing = outcome::missing(context.world, comparison, &one.folder);
         if compare.collect && !missing.is_empty() {
             return Err(not_ended(one, &missing).into());
         }
+        compare::begin(context.world, &one.folder, comparison)?;
         let progress = told::Progress::new(context.terminal, compare.quiet, one, missing.len());
         let done =
             conduct::conduct(desk, &one.plan, &one.folder, &missing, &means(*workers), &|told| progress.hear(told));
@@ -186,6 +194,9 @@ fn all(
     }
     Ok(Done::Compared(ones(opened)))
 }
+
+/// What it takes to find out how long a comparison will take.
+const CALIBRATION_SECONDS: f64 = 0.2;
 
 /// The comparison of some values of the sweeps, and how many of its runs are made at once.
 fn prepare<'w>(
@@ -223,11 +234,20 @@ fn prepare<'w>(
             {
                 workers -= 1;
             }
+            Err(Trouble::Closed(arm, closed)) if !settings.is_empty() => {
+                let values: Vec<String> = settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                return Err(Trouble::Closed(format!("{arm}` with `{}", values.join(", ")), closed).into());
+            }
             other => break other?,
         }
     };
-    let folder = compare.out.join(slug(&plan.comparison.name)).join(plan::folder_name(&plan.comparison));
-    Ok((desk, One { plan, folder, report: None }, workers))
+    let folder = compare.out.join(slug(&plan.comparison.name)).join(plan::folder_name(&plan));
+    let opened = &plan.opened;
+    let course = flops::course(&opened.program, &opened.timeline);
+    let compute = training::compute(context, 1, compare.resources.simd)?;
+    let measured = Calibration::measure(&opened.program, &course, &compute, context.world, CALIBRATION_SECONDS);
+    let expected = measured.map(|measured| measured.expected(&opened.program, &course, &opened.timeline).all);
+    Ok((desk, One { plan, folder, report: None, expected, workers }, workers))
 }
 
 /// `--by METRIC` is judged as in the `compare` line.
@@ -238,6 +258,9 @@ fn known_metric(name: &str, session: &Session) -> Result<(), Refusal> {
         None => Some("there is no metric of this name"),
         Some(("train", _)) => Some("it says how well the arms remember, not what they learned"),
         Some((_, word)) if !word.scalar => Some("it is not one number"),
+        Some(("test", _)) if session.checked.program.as_ref().is_some_and(|program| !program.data.has_test) => {
+            Some("the data has no test part")
+        }
         Some((_, word)) => {
             let computed = word.doc.word == "loss" || metrics.is_some_and(|all| all.contains(&word.doc.word));
             (!computed).then_some("the schedule does not compute it")

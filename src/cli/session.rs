@@ -81,7 +81,8 @@ impl Session {
             self.diagnostics.push(without_place("G0224", message, help));
             return;
         }
-        self.arm = Some(Arm { name: name.into(), steps: None, from_final: arm.from_final.is_some() });
+        self.arm =
+            Some(Arm { name: name.into(), steps: None, stretched_of: None, from_final: arm.from_final.is_some() });
         (self.checked.program, self.checked.timeline) = (arm.program.clone(), arm.timeline.clone());
     }
 
@@ -268,7 +269,7 @@ fn read(
     let initial = again.filter(|(_, arm)| arm.from_final).and_then(|(record, _)| load::start(file, record).ok());
     // With a length of its own it is measured by nothing else any more.
     let steps = again.and_then(|(_, arm)| arm.steps).filter(|_| changes.length.is_none());
-    let stretches = arms::stretches(&schedule);
+    let stretched_of = again.and_then(|(_, arm)| arm.stretched_of);
     let one = match again {
         None => schedule.clone(),
         Some((record, arm)) => {
@@ -289,7 +290,7 @@ fn read(
         standing: changes.standing,
         completed: base.clone(),
         length: changes.length,
-        arm: OfAnArm { budget: steps.map(|steps| Budget { steps, stretches }), initial: initial.as_ref() },
+        arm: OfAnArm { budget: steps.map(|steps| Budget { steps, stretched_of }), initial: initial.as_ref() },
         limits,
         ..Request::new(world, &vocabulary, &folder, &named)
     };

@@ -121,7 +121,15 @@ fn mistake(error: &clap::Error) -> Diagnostic {
             format!("`{value}` is no value for `{flag}`"),
             std::error::Error::source(error).map_or_else(|| usage.into(), |reason| reason.to_string()),
         ),
-        ErrorKind::ArgumentConflict => (format!("`{flag}` was given more than once"), "keep one of them".into()),
+        ErrorKind::ArgumentConflict => {
+            let prior = text(ContextKind::PriorArg).unwrap_or_default();
+            let prior = prior.split(' ').next().unwrap_or_default().trim_matches(['<', '>', '.']);
+            let message = match prior.is_empty() || prior == flag {
+                true => format!("`{flag}` was given more than once"),
+                false => format!("`{flag}` and `{prior}` do not go together"),
+            };
+            (message, "keep one of them".into())
+        }
         _ => {
             let all = error.to_string();
             let line = all.lines().next().unwrap_or_default();

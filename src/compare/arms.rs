@@ -5,7 +5,7 @@
 //! it without growth; `large` the same for the network that the growth ends with, in fresh weights.
 
 use crate::base::Spanned;
-use crate::check::experiment::{from_final, grows};
+use crate::check::experiment::{changes, from_final};
 use crate::check::{self};
 use crate::syntax::{self, Atom, Event, Phrase, Schedule};
 use std::collections::HashSet;
@@ -90,7 +90,7 @@ fn never_evaluates(schedule: &Schedule) -> bool {
 
 /// Whether anything in a schedule changes the network.
 pub fn has_growth(schedule: &Schedule) -> bool {
-    actions(schedule).any(|phrase| grows(phrase) && !is(phrase, "freeze") && !is(phrase, "unfreeze"))
+    actions(schedule).any(changes)
 }
 
 /// Whether some growth can also be made at random.

@@ -4,14 +4,14 @@
 use super::budget::{self, Spent};
 use super::desk::{Closed, Desk, Opened, Wanted};
 use super::plan::Plan;
-use crate::base::Refusal;
 use crate::base::world::Error;
+use crate::base::{Refusal, World};
 use crate::check::{Program, flops};
 use crate::data::Dataset;
 use crate::nn::Architecture;
 use crate::record::schema::{self, Record};
 use crate::record::{Origin, Recorder, load, resume};
-use crate::run::{self, Autosave, Event, Failure, Options, Status};
+use crate::run::{self, Autosave, Calibration, Event, Failure, Options, Status};
 use crate::tensor::{Compute, Simd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -175,15 +175,31 @@ impl Bench<'_> {
         if !matches!(self.desk.world.entry(&path.join("run.yaml")), Ok(Some(_))) {
             return Ok(None);
         }
-        load::intact(self.desk.world, &path).map(Some)
+        // It is nobody's but ours, and made again in no time but its own.
+        let again = |refusal: Refusal| {
+            let help = format!("remove the folder `{}`; the same command makes that run again", path.display());
+            Refusal { help, ..refusal }
+        };
+        load::intact(self.desk.world, &path).map(Some).map_err(again)
     }
 
+    /// Makes a run, or waits until another process has made it.
     fn run(&self, run: Run, threads: usize) -> Result<(), Halt> {
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+        loop {
+            match self.attempt(run, threads) {
+                Err(Halt::World(error)) if error.code == "G0805" => std::thread::sleep(PAUSE),
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(&self, run: Run, threads: usize) -> Result<(), Halt> {
         if let Some(signal) = Some(self.means.interrupt.load(Ordering::SeqCst)).filter(|signal| *signal != 0) {
             return Err(Halt::Interrupted(signal));
         }
         let record = self.record(run)?;
-        if record.as_ref().is_some_and(has_ended) {
+        if record.as_ref().is_some_and(has_ended) || is_refused(self.desk.world, &self.path(run)) {
             (self.told)(Told::Done { run, fresh: false });
             return Ok(());
         }
@@ -193,18 +209,37 @@ impl Bench<'_> {
             arm: &arm.name,
             seed: Some(seed),
             steps: None,
+            of: 0,
             initial: initial.as_ref(),
             judged: Some(self.plan.judged),
         };
         let closed = |closed: Closed| Halt::Closed(arm.name.clone(), Box::new(closed));
-        let steps = match run.0 {
-            0 => None,
-            _ => budget::steps(self.desk, &wanted, arm.budget, &self.spent(run.1)?).map_err(closed)?,
+        let wanted = match run.0 {
+            0 => wanted,
+            _ => {
+                let spent = self.spent(run.1)?;
+                let wanted = Wanted { of: spent.steps, ..wanted };
+                match budget::steps(self.desk, &wanted, arm.budget, &spent) {
+                    Ok(steps) => Wanted { steps, ..wanted },
+                    Err(refused) => return self.refuse(run, &refused),
+                }
+            }
         };
-        let Opened { program, .. } = self.desk.open(&Wanted { steps, ..wanted }).map_err(closed)?;
+        let Opened { program, timeline } = match self.desk.open(&wanted) {
+            Ok(opened) => opened,
+            // The reference cannot be done without; another arm has no result with this seed.
+            Err(refused) if run.0 > 0 => return self.refuse(run, &refused),
+            Err(refused) => return Err(closed(refused)),
+        };
         let dataset = self.dataset(&program)?;
-        let described = schema::Arm { name: arm.name.clone(), steps, from_final: arm.from_final.is_some() };
-        let status = self.train(run, &program, &dataset, record, described, threads)?;
+        let described = schema::Arm {
+            name: arm.name.clone(),
+            steps: wanted.steps,
+            stretched_of: self.desk.stretched_of(&wanted),
+            from_final: arm.from_final.is_some(),
+        };
+        let opened = Opened { program, timeline };
+        let status = self.train(run, &opened, &dataset, record, described, threads)?;
         match status {
             Status::Interrupted { signal } => Err(Halt::Interrupted(signal)),
             _ => {
@@ -214,10 +249,21 @@ impl Bench<'_> {
         }
     }
 
+    /// Leaves a note in the place of a run that the checker refuses: with this seed the arm has no result.
+    fn refuse(&self, run: Run, closed: &Closed) -> Result<(), Halt> {
+        let path = self.path(run);
+        let told: Vec<String> =
+            closed.diagnostics.iter().map(|found| format!("{}: {}\n", found.code, found.message)).collect();
+        self.desk.world.create_folder(&path)?;
+        self.desk.world.write(&path.join(REFUSED), told.concat().as_bytes())?;
+        (self.told)(Told::Done { run, fresh: true });
+        Ok(())
+    }
+
     fn train(
         &self,
         run: Run,
-        program: &Program,
+        Opened { program, timeline }: &Opened,
         dataset: &Dataset,
         record: Option<Record>,
         arm: schema::Arm,
@@ -233,7 +279,11 @@ impl Bench<'_> {
         let (mut recorder, resumption) = match record {
             None => {
                 let recorder = Recorder::create_in(world, &path, program, dataset, means.origin.clone())?;
-                (recorder.of_arm(arm).lean(), None)
+                let course = flops::course(program, timeline);
+                let seconds = run::worth(&course);
+                let measured = Calibration::measure(program, &course, &options.compute, world, seconds);
+                let expected = measured.map(|measured| measured.expected(program, &course, timeline).all);
+                (recorder.of_arm(arm).lean().expecting(expected), None)
             }
             Some(record) => {
                 let lock = Recorder::lock(world, &path)?;
@@ -312,20 +362,30 @@ pub fn spent(
     seed: u64,
     record: Option<&Record>,
 ) -> Result<Spent, Closed> {
-    let wanted = Wanted { arm: &comparison.arms[0].name, seed: Some(seed), steps: None, initial: None, judged: None };
+    let wanted =
+        Wanted { arm: &comparison.arms[0].name, seed: Some(seed), steps: None, of: 0, initial: None, judged: None };
     let Opened { program, timeline } = desk.open(&wanted)?;
     let came_to_its_end = |record: &&Record| matches!(record.status.as_str(), "finished" | "stopped");
     if let Some(spent) = record.filter(came_to_its_end).and_then(|record| Spent::of(record, &program)) {
         return Ok(spent);
     }
     let course = flops::course(&program, &timeline);
-    let small = course.phases.first().filter(|_| course.phases.len() > 1).map_or(0, |phase| phase.training);
+    let first = timeline.iter().find(|planned| planned.changes_the_network()).map_or(0, |first| first.step);
+    let small = flops::training(&program.data, &program.architecture, 0, first);
     Ok(Spent {
         steps: course.steps,
         epochs: course.steps as f64 / program.data.steps_per_epoch.max(1) as f64,
         flops: course.flops(),
         flops_small: small,
     })
+}
+
+/// The note in the place of a run that cannot be made: what the checker said.
+const REFUSED: &str = "refused.txt";
+
+/// Whether an arm could not be made with a seed.
+pub fn is_refused(world: &dyn World, run: &Path) -> bool {
+    matches!(world.entry(&run.join(REFUSED)), Ok(Some(_)))
 }
 
 /// Whether a run has a result that will not change.

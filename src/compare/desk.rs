@@ -32,6 +32,8 @@ pub struct Wanted<'a> {
     pub seed: Option<u64>,
     /// Steps of its budget; `None`: as long as the schedule says.
     pub steps: Option<u64>,
+    /// Steps of the reference, by which times are stretched where the arm is a standard one.
+    pub of: u64,
     /// The network that it begins with, where that is not the schedule's.
     pub initial: Option<&'a Architecture>,
     pub judged: Option<Judged>,
@@ -54,11 +56,11 @@ impl Desk<'_> {
     pub fn open(&self, wanted: &Wanted) -> Result<Opened, Closed> {
         let cut = Cut { budgeted: wanted.steps.is_some(), judged: wanted.judged };
         let schedule = arms::schedule(&self.schedule, wanted.arm, cut).expect("an arm of this schedule");
-        let stretches = arms::stretches(&self.schedule);
+        let stretched_of = self.stretched_of(wanted);
         let request = Request {
             seed: wanted.seed,
             completed: self.base.clone(),
-            arm: OfAnArm { budget: wanted.steps.map(|steps| Budget { steps, stretches }), initial: wanted.initial },
+            arm: OfAnArm { budget: wanted.steps.map(|steps| Budget { steps, stretched_of }), initial: wanted.initial },
             limits: self.limits,
             ..Request::new(self.world, &self.vocabulary, &self.folder, &self.named)
         };
@@ -69,6 +71,11 @@ impl Desk<'_> {
             Some(program) if diagnostics.is_empty() => Ok(Opened { program, timeline: checked.timeline }),
             _ => Err(Closed { diagnostics, sources: checked.sources }),
         }
+    }
+
+    /// What an arm's record says of its times.
+    pub fn stretched_of(&self, wanted: &Wanted) -> Option<u64> {
+        Some(wanted.of).filter(|_| wanted.steps.is_some() && arms::stretches(&self.schedule))
     }
 
     /// Where the data of a run lies.

@@ -28,6 +28,8 @@ use std::path::Path;
 
 /// Its file in the comparison's folder.
 pub const FILE: &str = "comparison.yaml";
+/// Its point keeps it apart from the folders of arms.
+const LOCK: &str = "comparison.lock";
 
 /// The same before the first run, where nobody has begun it yet.
 pub fn begin(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
@@ -51,12 +53,12 @@ fn alone(world: &dyn World, folder: &Path) -> Result<Box<dyn Lock>, Error> {
     const TRIES: usize = 500;
     const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
     for _ in 1..TRIES {
-        match world.lock(&folder.join("lock")) {
+        match world.lock(&folder.join(LOCK)) {
             Err(error) if error.code == "G0805" => std::thread::sleep(PAUSE),
             other => return other,
         }
     }
-    world.lock(&folder.join("lock"))
+    world.lock(&folder.join(LOCK))
 }
 
 fn write_alone(world: &dyn World, folder: &Path, comparison: &Comparison) -> Result<(), Error> {
@@ -70,7 +72,12 @@ fn write_alone(world: &dyn World, folder: &Path, comparison: &Comparison) -> Res
 
 /// Reads it back. It may be a stranger's.
 pub fn read(world: &dyn World, folder: &Path) -> Result<Comparison, Refusal> {
-    let path = folder.join(FILE);
+    read_file(world, folder, Path::new(FILE))
+}
+
+/// The same of a file with another name in the folder.
+pub fn read_file(world: &dyn World, folder: &Path, name: &Path) -> Result<Comparison, Refusal> {
+    let path = folder.join(name);
     let broken = |what: String| {
         Refusal::error(
             "G0803",
@@ -79,9 +86,16 @@ pub fn read(world: &dyn World, folder: &Path) -> Result<Comparison, Refusal> {
         )
     };
     let content = world
-        .read_beneath(folder, Path::new(FILE), yaml::BYTES_MAX)
+        .read_beneath(folder, name, yaml::BYTES_MAX)
         .map_err(|error| Refusal::error(error.code, error.to_string(), error.help.clone()))?;
     let text = String::from_utf8(content).map_err(|_| broken("it is not UTF-8".into()))?;
+    if yaml::sealed(&text).is_none() {
+        return Err(Refusal::error(
+            "G0809",
+            format!("`{}` is not as it was written: its digest differs", path.display()),
+            "`growrun compare` with the same words writes it again from its runs",
+        ));
+    }
     let comparison: Comparison = yaml::read(&text).map_err(broken)?;
     match comparison.comparison {
         SCHEMA => Ok(comparison),

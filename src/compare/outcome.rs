@@ -1,13 +1,14 @@
 //! What came out: every run's record read back, paired over the seeds.
 
-use super::conduct::{has_ended, run_folder, spent};
+use super::conduct::{has_ended, is_refused, run_folder, spent};
 use super::desk::Desk;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::schema::{ArmOutcome, Budget, Comparison, Difference, Outcome, RunOutcome, ToTarget};
 use super::statistics::interval;
 use super::verdict::{Question, verdict};
 use super::{arms, conduct};
 use crate::base::{Refusal, World};
+use crate::check::program::LrShape;
 use crate::record::lines::{self, Line};
 use crate::record::load;
 use crate::record::schema::Record;
@@ -22,7 +23,8 @@ pub fn missing(world: &dyn World, comparison: &Comparison, folder: &Path) -> Vec
     for seed in 0..comparison.seeds.len() {
         for arm in 0..comparison.arms.len() {
             let path = folder.join(run_folder(&comparison.arms[arm].name, comparison.seeds[seed]));
-            if !load::record(world, &path).is_ok_and(|record| has_ended(&record)) {
+            let has_ended = load::record(world, &path).is_ok_and(|record| has_ended(&record));
+            if !has_ended && !is_refused(world, &path) {
                 missing.push((arm, seed));
             }
         }
@@ -33,12 +35,15 @@ pub fn missing(world: &dyn World, comparison: &Comparison, folder: &Path) -> Vec
 /// Reads all runs. Refused when one is missing or was changed, or when they were not trained on the same data.
 pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, conduct::Halt> {
     let comparison = &plan.comparison;
-    let mut records: Vec<Vec<Record>> = Vec::new();
+    let mut records: Vec<Vec<Option<Record>>> = Vec::new();
     for arm in &comparison.arms {
         let of_arm = comparison.seeds.iter().map(|seed| {
             let path = folder.join(run_folder(&arm.name, *seed));
+            if is_refused(desk.world, &path) {
+                return Ok(None);
+            }
             let record = load::intact(desk.world, &path)?;
-            if has_ended(&record) { Ok(record) } else { Err(load::record_not_ended(&path, &record)) }
+            if has_ended(&record) { Ok(Some(record)) } else { Err(load::record_not_ended(&path, &record)) }
         });
         records.push(of_arm.collect::<Result<_, Refusal>>()?);
     }
@@ -56,7 +61,7 @@ pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, condu
                 let crossing = followed.zip(target).and_then(|(metric, target)| {
                     crossing(&read_lines(desk.world, &folder.join(&run)), metric, target, comparison.higher_is_better)
                 });
-                outcome_of(comparison, *seed, run, record, crossing)
+                outcome_of(comparison, *seed, run, record.as_ref(), crossing)
             })
             .collect();
         outcomes.push(summary(arm.name.clone(), runs));
@@ -65,7 +70,7 @@ pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, condu
         let mut worst = 0.0_f64;
         for (number, seed) in comparison.seeds.iter().enumerate() {
             let closed = |closed| conduct::Halt::Closed(comparison.arms[0].name.clone(), Box::new(closed));
-            let spent = spent(desk, comparison, *seed, Some(&records[0][number])).map_err(closed)?;
+            let spent = spent(desk, comparison, *seed, records[0][number].as_ref()).map_err(closed)?;
             let wanted = spent.flops_for(arm.budget).unwrap_or(0).max(1) as f64;
             let run = &outcomes[at].runs[number];
             // One that diverged did not spend what it was given.
@@ -73,11 +78,23 @@ pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, condu
                 worst = worst.max((run.flops as f64 - wanted).abs() / wanted);
             }
         }
-        outcomes[at].flops_off = Some(worst);
+        let counted = outcomes[at].runs.iter().any(|run| run.value.is_some());
+        outcomes[at].flops_off = counted.then_some(worst);
     }
     let differences = differences(comparison, &outcomes);
-    let question =
-        Question { reference: &comparison.arms[0].name, metric: &comparison.metric, seeds: comparison.seeds.len() };
+    let lost = |name: &str| -> Vec<&str> {
+        let arm = outcomes.iter().find(|arm| arm.name == name);
+        let runs = arm.map_or(&[][..], |arm| &arm.runs).iter().filter(|run| run.value.is_none());
+        runs.map(|run| run.status.as_str()).collect()
+    };
+    let question = Question {
+        reference: &comparison.arms[0].name,
+        metric: &comparison.metric,
+        seeds: comparison.seeds.len(),
+        seeds_max: (plan::RUNS_MAX / comparison.arms.len()) as u64,
+        cut_short: cut_short(plan, &records[0]),
+        lost: &lost,
+    };
     let of = |names: &dyn Fn(&str) -> bool| -> Vec<&Difference> {
         differences.iter().filter(|difference| names(&difference.arm)).collect()
     };
@@ -89,15 +106,30 @@ pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, condu
     Ok(Outcome { arms: outcomes, differences, target, verdict: verdict_of_all, paid, seconds })
 }
 
+/// Whether the reference ended while its learning rate was still on its way.
+fn cut_short(plan: &Plan, records: &[Option<Record>]) -> Option<String> {
+    let early = |record: &&Record| record.result.as_ref().is_some_and(|end| end.step < record.resolved.steps);
+    let record = records.iter().flatten().filter(|record| record.status == "stopped").find(early)?;
+    let end = record.result.as_ref()?.step;
+    let name = &plan.comparison.arms[0].name;
+    (plan.opened.program.train.lr != LrShape::Constant).then(|| {
+        format!(
+            "{name} stopped at step {end} of {}, in the middle of its learning rate's schedule, and the others did not",
+            record.resolved.steps
+        )
+    })
+}
+
 fn is_in_flops(budget: Budget) -> bool {
     matches!(budget, Budget::Flops | Budget::FlopsFromFirstGrowth)
 }
 
 /// Generated data is another one for each seed, but the arms of a seed are compared on the same.
-fn same_data(records: &[Vec<Record>], comparison: &Comparison, folder: &Path) -> Result<(), Refusal> {
+fn same_data(records: &[Vec<Option<Record>>], comparison: &Comparison, folder: &Path) -> Result<(), Refusal> {
     let (reference, others) = records.split_first().expect("a comparison has a reference");
     for (records, arm) in others.iter().zip(&comparison.arms[1..]) {
-        if reference.iter().zip(records).any(|(one, other)| one.data.digest != other.data.digest) {
+        let mut pairs = reference.iter().zip(records).filter_map(|(one, other)| one.as_ref().zip(other.as_ref()));
+        if pairs.any(|(one, other)| one.data.digest != other.data.digest) {
             let (first, name) = (&comparison.arms[0].name, &arm.name);
             return Err(Refusal::error(
                 "G0808",
@@ -117,9 +149,9 @@ fn value(record: &Record, metric: &str) -> Option<f64> {
 }
 
 /// What the weakest of the judged arms ends with on average, so that every arm has a chance to reach it.
-fn target(comparison: &Comparison, records: &[Vec<Record>], metric: &str) -> Option<f64> {
+fn target(comparison: &Comparison, records: &[Vec<Option<Record>>], metric: &str) -> Option<f64> {
     let means = comparison.arms.iter().zip(records).filter(|(arm, _)| arm.judged).filter_map(|(_, records)| {
-        let values: Vec<f64> = records.iter().filter_map(|record| value(record, metric)).collect();
+        let values: Vec<f64> = records.iter().flatten().filter_map(|record| value(record, metric)).collect();
         interval(&values).mean
     });
     match comparison.higher_is_better {
@@ -147,10 +179,26 @@ fn outcome_of(
     comparison: &Comparison,
     seed: u64,
     run: String,
-    record: &Record,
+    record: Option<&Record>,
     crossing: Option<(f64, f64)>,
 ) -> RunOutcome {
-    let result = record.result.as_ref().expect("only runs that have ended are collected");
+    let Some((record, result)) = record.and_then(|record| Some((record, record.result.as_ref()?))) else {
+        return RunOutcome {
+            seed,
+            run,
+            status: "refused".into(),
+            value: None,
+            steps: 0,
+            epochs: 0.0,
+            flops: 0,
+            seconds: 0.0,
+            parameters: 0,
+            shock: None,
+            weights: None,
+            target_flops: None,
+            target_seconds: None,
+        };
+    };
     RunOutcome {
         seed,
         run,
@@ -170,7 +218,7 @@ fn outcome_of(
 
 fn summary(name: String, runs: Vec<RunOutcome>) -> ArmOutcome {
     let mean = |value: &dyn Fn(&RunOutcome) -> Option<f64>| {
-        let values: Vec<f64> = runs.iter().filter_map(value).collect();
+        let values: Vec<f64> = runs.iter().filter(|run| run.steps > 0).filter_map(value).collect();
         interval(&values).mean
     };
     let values: Vec<f64> = runs.iter().filter_map(|run| run.value).collect();
@@ -201,7 +249,11 @@ fn differences(comparison: &Comparison, outcomes: &[ArmOutcome]) -> Vec<Differen
             .runs
             .iter()
             .zip(&other.runs)
-            .map(|(reference, other)| Some(sign * (reference.value? - other.value?)))
+            .map(|(reference, other)| {
+                let difference = sign * (reference.value? - other.value?);
+                // Equal shares may differ in their last bit.
+                Some(if difference.abs() < 1e-12 { 0.0 } else { difference })
+            })
             .collect();
         let there: Vec<f64> = pairs.iter().flatten().copied().collect();
         Difference { arm: other.name.clone(), interval: interval(&there), pairs }

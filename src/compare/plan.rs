@@ -3,8 +3,8 @@
 use super::arms::{self, Judged};
 use super::desk::{Closed, Desk, Opened, Wanted};
 use super::schema::{ArmPlan, Budget, Comparison, SCHEMA};
-use crate::base::{Refusal, digest};
-use crate::check::program::ActionKind;
+use crate::base::{Args, Refusal, digest};
+use crate::check::program::{ActionKind, Choice};
 use crate::check::{self, Matching, Planned, Program};
 use crate::nn::Architecture;
 use crate::record::schema::{File, NUMERICS, STREAMS, Version};
@@ -13,7 +13,7 @@ use crate::run;
 /// Seeds where nobody says how many.
 pub const SEEDS: u64 = 5;
 /// So many runs are compared at most; more would not fit into `comparison.yaml`.
-const RUNS_MAX: usize = 1000;
+pub(super) const RUNS_MAX: usize = 1000;
 
 /// What the command line and the `compare` line ask for.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,9 @@ pub struct Plan {
     /// Whether no arm has to wait for what the reference has done.
     pub independent: bool,
     /// The reference as its schedule says.
-    pub reference: Program,
+    pub opened: Opened,
+    /// Digest of the data of the first seed.
+    pub data: String,
     /// The metric that was asked for, where the test part decides in its place.
     pub instead_of: Option<String>,
 }
@@ -71,7 +73,7 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
         Some(other) => return Err(begins_late(&name, &other).into()),
         None => None,
     };
-    let wanted = Wanted { arm: &name, seed: question.seed, steps: None, initial, judged: None };
+    let wanted = Wanted { arm: &name, seed: question.seed, steps: None, of: 0, initial, judged: None };
     let Opened { program, timeline } =
         desk.open(&wanted).map_err(|closed| Trouble::Closed(name.clone(), closed.into()))?;
     let judged = match (program.data.has_test, program.data.has_val) {
@@ -90,13 +92,27 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
     let higher = vocabulary.metrics.iter().any(|metric| metric.doc.word == word && metric.higher_is_better);
     let part = if judged == Judged::Test { "test" } else { "val" };
     let is_followed = program.data.has_val && program.train.evaluate_every.is_some();
-    let first = timeline.iter().find(|planned| planned.growth.is_some());
+    let first = timeline.iter().find(|planned| planned.changes_the_network());
     let grows_later = first.is_some_and(|first| first.step > 0 || !first.certain);
     let arms = match standard {
         true => standard_arms(&question.arms, question.matching, grows_later, arms::has_widening(&desk.schedule)),
         false => own_arms(desk, question),
     };
-    can_be_made(desk, question, &arms, &program, &timeline)?;
+    let measure = Measure { word: &word, reference: &program };
+    can_be_made(desk, question, &arms, &timeline, &measure)?;
+    // Other data is another question, also under the same name.
+    let data = run::load_data(&program, &desk.place(&program))?.digest;
+    if let Some(missing) = question.arms.iter().find(|name| arms.iter().all(|arm| arm.name != **name)) {
+        let help = "`grown_random` needs something that is widened, `large_rest` steps before the first growth";
+        return Err(nothing(&format!("this schedule has no arm `{missing}`"), help).into());
+    }
+    if arms.iter().filter(|arm| arm.judged).count() < 2 {
+        return Err(nothing(
+            "there is one arm, and nothing to compare it with",
+            "write a second one, such as `arm small { }`",
+        )
+        .into());
+    }
     let seeds = question.seeds.unwrap_or(SEEDS);
     if seeds.saturating_mul(arms.len() as u64) > RUNS_MAX as u64 {
         return Err(Refusal::error(
@@ -139,7 +155,54 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
         result: None,
     };
     let instead_of = question.by.clone().filter(|by| *by != comparison.metric);
-    Ok(Plan { comparison, judged, independent, reference: program, instead_of })
+    Ok(Plan { comparison, judged, independent, opened: Opened { program, timeline }, data, instead_of })
+}
+
+/// What all arms are measured by.
+struct Measure<'a> {
+    /// The metric without its part.
+    word: &'a str,
+    reference: &'a Program,
+}
+
+impl Measure<'_> {
+    /// Refuses an arm whose number would mean something else.
+    fn fits(&self, arm: &str, program: &Program) -> Result<(), Refusal> {
+        let (reference, word) = (self.reference, self.word);
+        if word != "loss" && !program.train.metrics.contains(&word) {
+            let message = format!("`{arm}` does not compute `{word}`, by which the arms are compared");
+            return Err(nothing(
+                &message,
+                &format!("write `metrics {word}` in every arm, or compare by another metric"),
+            ));
+        }
+        let examples = |program: &Program| {
+            let data = &program.data;
+            let Choice { word, args } = &data.source;
+            format!("{word} {:?} {:?} {:?} {:?}", values(args), data.split, data.limit, program.data_folder)
+        };
+        if examples(program) != examples(reference) {
+            let help = "arms may differ in `batch`, `normalize`, `shuffle` and all that is no data";
+            return Err(nothing(&format!("`{arm}` is trained or tested on other examples than the first arm"), help));
+        }
+        let objective = |program: &Program| {
+            let loss = &program.train.loss;
+            format!("{} {:?} {}", loss.word, values(&loss.args), program.data.balanced_classes)
+        };
+        if word == "loss" && objective(program) != objective(reference) {
+            let help = "compare by a metric that does not depend on it, such as `val_accuracy`";
+            return Err(nothing(
+                &format!("`{arm}` has another loss than the first arm, so that its loss says nothing"),
+                help,
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Arguments without their places.
+fn values(args: &Args) -> Vec<(&'static str, String)> {
+    args.given.iter().map(|(name, given)| (*name, format!("{:?}", given.values))).collect()
 }
 
 /// Refuses an arm that cannot be made, before the first one has trained for hours. Its budget is not known yet, so it is
@@ -148,9 +211,11 @@ fn can_be_made(
     desk: &Desk,
     question: &Question,
     arms: &[ArmPlan],
-    reference: &Program,
     timeline: &[Planned],
+    measure: &Measure,
 ) -> Result<(), Trouble> {
+    let reference = measure.reference;
+    measure.fits(&arms[0].name, reference)?;
     let mut ends: Vec<(&str, Option<Architecture>)> = vec![(&arms[0].name, Some(check::last(reference, timeline)))];
     // What an arm begins with may stand behind it.
     for _ in arms {
@@ -174,10 +239,12 @@ fn can_be_made(
                 arm: &arm.name,
                 seed: question.seed,
                 steps: Some(reference.train.steps),
+                of: reference.train.steps,
                 initial: initial.as_ref(),
                 judged: None,
             };
             let opened = desk.open(&wanted).map_err(|closed| Trouble::Closed(arm.name.clone(), closed.into()))?;
+            measure.fits(&arm.name, &opened.program)?;
             ends.push((&arm.name, Some(check::last(&opened.program, &opened.timeline))));
         }
     }
@@ -232,11 +299,17 @@ fn standard_arms(named: &[String], matching: Option<Matching>, grows_later: bool
         let about = format!("the same growth with fresh weights at random, {much}");
         all.push(arm(arms::GROWN_RANDOM, about, budget, false, None));
     }
-    all.retain(|arm| named.is_empty() || named.contains(&arm.name));
     // What is left of the budget is another one only if something was spent before.
-    if named.is_empty() && grows_later {
+    if grows_later {
         let about = "the final network from fresh weights, the FLOPs that are left at the first growth".into();
         all.push(arm(arms::LARGE_REST, about, Budget::FlopsFromFirstGrowth, false, grown));
+    }
+    if !named.is_empty() {
+        all.retain(|arm| named.contains(&arm.name));
+        // Who leaves out both that usually decide asks about the others.
+        if all.iter().skip(1).all(|arm| !arm.judged) {
+            all.iter_mut().for_each(|arm| arm.judged = true);
+        }
     }
     all
 }
@@ -288,13 +361,13 @@ fn begins_late(arm: &str, other: &str) -> Refusal {
     )
 }
 
-/// The name of its folder: the same for the same question, so that one that was interrupted is found again, and the jobs
-/// of one comparison find each other.
-pub fn folder_name(comparison: &Comparison) -> String {
-    let Comparison { schedule, settings, metric, matching, seeds, arms, growrun, .. } = comparison;
+/// The name of its folder: the same for the same question, so that one that was interrupted is found again, the jobs of
+/// one comparison find each other, and more seeds, or another metric, go on with the runs that are there.
+pub fn folder_name(plan: &Plan) -> String {
+    let Comparison { schedule, settings, matching, arms, growrun, .. } = &plan.comparison;
     let names: Vec<(&String, &String)> = schedule.iter().map(|file| (&file.name, &file.text)).collect();
     let arms: Vec<&String> = arms.iter().map(|arm| &arm.name).collect();
-    let key = format!("{names:?} {settings:?} {metric} {matching} {seeds:?} {arms:?} {}", growrun.numerics);
+    let key = format!("{names:?} {settings:?} {matching} {arms:?} {} {}", growrun.numerics, plan.data);
     let digest = digest::bytes(key.as_bytes());
     let hex = digest.rsplit(':').next().expect("a digest is never empty");
     format!("compare-{}", &hex[..8])

@@ -92,7 +92,11 @@ pub fn resolved(program: &Program) -> schema::Resolved {
             LrShape::Cosine { last } => format!("cosine {} to {}", train.base_lr, train.base_lr * last),
             LrShape::Linear { last } => format!("linear {} to {}", train.base_lr, train.base_lr * last),
             LrShape::Step { factor, every_steps } => {
-                format!("step {} {factor}x every {every_steps} steps", train.base_lr)
+                let over = match train.length == train.steps {
+                    true => String::new(),
+                    false => format!(" of {}, over {}", train.length, train.steps),
+                };
+                format!("step {} {factor}x every {every_steps} steps{over}", train.base_lr)
             }
         },
         warmup_steps: train.warmup_steps,

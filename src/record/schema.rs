@@ -64,6 +64,8 @@ pub struct Arm {
     pub name: String,
     /// Steps that it was given; `None`: as long as the schedule says.
     pub steps: Option<u64>,
+    /// The steps of the reference that its events' times are stretched by; `None`: they are as the schedule writes them.
+    pub stretched_of: Option<u64>,
     /// Whether it begins with fresh weights of the network that another arm ended with, which is `resolved.model`.
     pub from_final: bool,
 }

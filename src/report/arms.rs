@@ -207,6 +207,6 @@ pub fn intervals(compared: &Compared) -> (Option<Markup>, Option<Markup>) {
     let title = format!("{metric} at the end: means, 95 % intervals, seeds");
     let means = forest("means", &title, unit, &rows, None);
     let better = format!("{} is better", cut(reference, 16));
-    let title = format!("{} minus each other arm, paired by seed", cut(reference, 16));
+    let title = format!("how much better {} is, paired by seed", cut(reference, 16));
     (means, forest("differences", &title, apart, &differences, Some(("the other is better", &better))))
 }

@@ -16,8 +16,8 @@ const COURSE_NOTE: &str = "\
     A line is the mean over the seeds; the band of the reference and of the arms that are judged goes from the \
     lowest to the highest seed. Numbered lines are the growth events of the reference's first run.";
 const ARMS_NOTE: &str = "\
-    In brackets the 95 % t-interval. A difference is the reference minus the arm, paired by seed, in the \
-    direction in which more is better for the reference.";
+    In brackets the 95 % t-interval. A difference is how much better the reference is than the arm, paired by \
+    seed: of a loss, by how much it is lower.";
 const UNFINISHED: &str = "\
     Not every run is there, so there is no verdict yet. What is drawn here is what there was when this page \
     was made.";
@@ -223,7 +223,7 @@ pub fn difference(metric: &str, interval: &Interval) -> String {
 
 /// What the column of differences is called.
 pub fn minus(metric: &str) -> &'static str {
-    if metric.ends_with("accuracy") { "reference minus arm, points" } else { "reference minus arm" }
+    if metric.ends_with("accuracy") { "reference better by, points" } else { "reference better by" }
 }
 
 /// How long an arm may train, in words.

@@ -7,8 +7,8 @@ use super::sketch::{self, Drawn};
 use super::timeline::Phase;
 use crate::base::world::Entry;
 use crate::base::{Error, Refusal, World};
+use crate::compare;
 use crate::compare::schema::{ArmPlan, Comparison};
-use crate::compare::{self, schema as comparison};
 use crate::record::schema::{Event, Record};
 use crate::record::{load, share, slug, yaml};
 use std::collections::BTreeMap;
@@ -124,18 +124,8 @@ fn course(world: &dyn World, folder: &Path, path: &Path, limit: u64) -> (Course,
 }
 
 fn compared(world: &dyn World, folder: &Path, file: &Path) -> Result<Compared, Refusal> {
-    let broken = |what: String| {
-        let message = format!("`{}` is not a comparison that this version reads: {what}", file.display());
-        Refusal::error("G0803", message, "it was changed by hand, torn, or written by another version")
-    };
     let name = Path::new(file.file_name().unwrap_or_default());
-    let content = world.read_beneath(folder, name, yaml::BYTES_MAX).map_err(|error| of_world(&error))?;
-    let text = String::from_utf8(content).map_err(|_| broken("it is not UTF-8".into()))?;
-    let mut comparison: Comparison = yaml::read(&text).map_err(broken)?;
-    if comparison.comparison != comparison::SCHEMA {
-        let versions = format!("it has version {}, this is {}", comparison.comparison, comparison::SCHEMA);
-        return Err(broken(versions));
-    }
+    let mut comparison = compare::read_file(world, folder, name)?;
     comparison.command.iter_mut().for_each(|word| *word = share::without_path(word));
     let runs = match &comparison.result {
         Some(outcome) => {

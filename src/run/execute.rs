@@ -160,7 +160,7 @@ impl<'r> Run<'r> {
         let metrics = train.metrics.iter().filter_map(|word| crate::train::metrics::find(word)).collect();
         let began = world.seconds();
         Ok(Run {
-            rate: Rate::new(train.base_lr, train.lr, train.warmup_steps, train.steps),
+            rate: Rate::new(train.base_lr, train.lr, train.warmup_steps, train.steps).stretched(train.length),
             agenda: Agenda::new(&program.events),
             measures_training_part: growth::mentions_training_metric(program),
             program,

@@ -11,6 +11,8 @@ pub struct Rate {
     warmup_steps: u64,
     /// Planned steps of the whole run.
     total: u64,
+    /// Steps that the shape was written for; it covers `total` in their place.
+    length: u64,
     /// What has happened to it so far.
     turns: Turns,
 }
@@ -45,7 +47,12 @@ impl Turns {
 
 impl Rate {
     pub fn new(base: f64, shape: LrShape, warmup_steps: u64, total: u64) -> Rate {
-        Rate { base, shape, warmup_steps, total, turns: Turns::default() }
+        Rate { base, shape, warmup_steps, total, length: total, turns: Turns::default() }
+    }
+
+    /// The same where `total` is a budget in the place of the `length` that the schedule has.
+    pub fn stretched(self, length: u64) -> Rate {
+        Rate { length, ..self }
     }
 
     /// What has happened to it so far.
@@ -90,8 +97,9 @@ impl Rate {
             LrShape::Cosine { last } => last + (1.0 - last) * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress)),
             LrShape::Linear { last } => 1.0 + (last - 1.0) * progress,
             LrShape::Step { factor, every_steps } => {
-                // Repeated multiplication: `powi` is not specified to the bit. Past 1100 factors every rate is 0 or infinite.
-                (0..(done / every_steps.max(1)).min(1100)).fold(1.0, |product, _| product * factor)
+                // By the time that the schedule was written for, so that a drop every step stays one where steps are more.
+                let written = u128::from(done) * u128::from(self.length) / u128::from(self.total.max(1));
+                power(factor, u64::try_from(written).unwrap_or(u64::MAX) / every_steps.max(1))
             }
         };
         shape * warm * rewarm
@@ -144,6 +152,22 @@ impl Rate {
     }
 }
 
+/// `factor` to the power of `n`, by multiplications in a fixed order: `powi` is not specified to the bit.
+fn power(factor: f64, n: u64) -> f64 {
+    /// One after the other, as the schedule says it; what is beyond by squares, since this is asked at every step.
+    const ONE_BY_ONE: u64 = 1100;
+    let mut product = (0..n.min(ONE_BY_ONE)).fold(1.0, |product, _| product * factor);
+    let (mut square, mut left) = (factor, n.saturating_sub(ONE_BY_ONE));
+    while left > 0 {
+        if left % 2 == 1 {
+            product *= square;
+        }
+        square *= square;
+        left /= 2;
+    }
+    product
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +187,28 @@ mod tests {
     fn a_step_shape_multiplies_at_every_interval() {
         let rate = Rate::new(1.0, LrShape::Step { factor: 0.1, every_steps: 20 }, 0, 100);
         assert_eq!([rate.at(0), rate.at(19), rate.at(20), rate.at(40)], [1.0, 1.0, 0.1, 0.1 * 0.1]);
+    }
+
+    #[test]
+    fn a_gentle_factor_goes_on_falling() {
+        let rate = Rate::new(0.1, LrShape::Step { factor: 0.999, every_steps: 1 }, 0, 3000);
+        for step in [0, 1, 1099, 1100, 1101, 2999] {
+            let expected = 0.1 * libm::pow(0.999, step as f64);
+            assert!((rate.at(step) / expected - 1.0).abs() < 1e-12, "{step}: {} {expected}", rate.at(step));
+        }
+        assert_eq!(power(2.0, u64::MAX), f64::INFINITY);
+        assert_eq!(power(0.5, 1 << 40), 0.0);
+    }
+
+    #[test]
+    fn a_step_shape_covers_a_budget_as_it_covers_its_length() {
+        let shape = LrShape::Step { factor: 0.5, every_steps: 1 };
+        let written = Rate::new(1.0, shape, 0, 20);
+        for total in [3, 7, 20, 33, 1000] {
+            let rate = Rate::new(1.0, shape, 0, total).stretched(20);
+            assert_eq!(rate.at(total), written.at(20), "{total}");
+            assert_eq!(rate.at(total / 2), written.at(total / 2 * 20 / total), "{total}");
+        }
     }
 
     #[test]

@@ -59,6 +59,12 @@ impl Progress {
             if let Some(asked) = &one.plan.instead_of {
                 let _ = write!(text, ", not by {asked}: the data has a test part");
             }
+            // All arms cost about what the reference costs.
+            if let Some(seconds) = one.expected.map(|each| each * runs as f64 / one.workers.min(runs.max(1)) as f64)
+                && runs > 0
+            {
+                let _ = write!(text, " · about {}", numbers::seconds(seconds));
+            }
             note(&format!("  {text}\n"));
         }
         let bar = (terminal.watched && !quiet && runs > 0).then(|| {
@@ -144,7 +150,7 @@ fn single(one: &One, result: &Outcome, style: Style) -> String {
     head.push(numbers::plural(comparison.seeds.len() as u64, "seed"));
     head.push(format!("judged by {} at the end", comparison.metric));
     let mut out = format!("{}\n", style.bold(&one_line(&head.join(" · "))));
-    let minus = format!("{} minus arm", comparison.arms[0].name);
+    let minus = format!("{} better by", comparison.arms[0].name);
     let titles = ["arm", &comparison.metric, &minus, "FLOPs", "steps", "time", "params", "shock"];
     let mut rows = vec![titles.map(str::to_string).to_vec()];
     if let Some((metric, target)) = comparison.course.as_ref().zip(result.target) {
@@ -320,6 +326,7 @@ pub(super) fn list_object(ones: &[One]) -> Value {
                 "settings": settings,
                 "seed": seeds[job[0].1],
                 "arms": names,
+                "expected_seconds": one.expected.map(|each| each * job.len() as f64),
             }));
         }
     }
@@ -365,6 +372,8 @@ fn comparison_object(one: &One) -> Value {
         "higher_is_better": comparison.higher_is_better,
         "match": comparison.matching,
         "seeds": comparison.seeds,
+        "reference": comparison.arms[0].name,
+        "order": comparison.arms.iter().map(|arm| &arm.name).collect::<Vec<_>>(),
         "verdict": result.verdict,
         "paid": result.paid,
         "arms": arms,

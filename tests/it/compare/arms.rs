@@ -76,8 +76,17 @@ fn the_rate_covers_each_budget_and_its_events_go_along() {
     assert!(given > planned, "{given}");
     assert_eq!(small.resolved.steps, given);
     assert_eq!(small.resolved.warmup_steps, stretched(EPOCH));
-    let every = stretched(2 * EPOCH);
-    assert!(small.resolved.lr.contains(&every.to_string()), "{} every {every}", small.resolved.lr);
+    let lr = format!("step 0.003 0.5x every {} steps of {planned}, over {given}", 2 * EPOCH);
+    assert_eq!(small.resolved.lr, lr);
+    // As many drops as were written, and the event besides: all arms end with the rate of the reference.
+    let last = |arm: &str| {
+        let lines = std::fs::read(lab.comparison_folder().join(arm).join("seed-3/metrics.jsonl")).expect("lines");
+        let lines = growrun::record::lines::read(&lines).expect("lines");
+        lines.last().and_then(|line| line["lr"].as_f64()).expect("a rate")
+    };
+    for arm in ["small", "large", "large_rest", "grown_random"] {
+        assert_eq!(last(arm), last("grown"), "{arm}");
+    }
     let set = small.resolved.events.iter().find(|event| event.actions[0].starts_with("set lr")).expect("it is kept");
     assert!(set.trigger.contains(&stretched(5 * EPOCH).to_string()), "{} {}", set.trigger, stretched(5 * EPOCH));
     assert_eq!(small.resolved.events.len(), 2, "no growth, no assertion: {:?}", small.resolved.events);
@@ -188,6 +197,66 @@ compare grown, other match epochs seeds 3
         assert_eq!((other.status.as_str(), steps(&other)), ("finished", 6), "as many epochs as the reference");
     }
     assert!(told["verdict"]["answer"].is_string());
+}
+
+#[test]
+fn a_reference_that_stops_while_its_rate_falls_gives_no_answer() {
+    let schedule = "\
+experiment \"worth\"
+data digits { limit 300; batch 30; split train 60% val 20% test 20% }
+model { h1 dense 4 relu; out dense 10 }
+train 10 epochs { optimizer adam lr 3e-3; lr cosine }
+at epoch 2 widen h1 to 8
+when val_loss < 100 from epoch 4 stop
+";
+    let lab = Lab::new(schedule);
+    let told = lab.compare(&["--seeds", "3"]);
+    assert_eq!(told["verdict"]["answer"], "undecided");
+    let reason = told["verdict"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("stopped at step 24 of 60"), "{reason}");
+    // The same growth is at the same part of what was trained, not of what was planned.
+    for arm in ["grown", "grown_random"] {
+        let record = lab.record(arm, 0);
+        assert_eq!((steps(&record), record.events[0].step), (24, 12), "{arm}");
+    }
+}
+
+#[test]
+fn a_repeated_rate_falls_as_often_in_every_budget() {
+    let schedule = "\
+experiment \"worth\"
+data digits { limit 300; batch 30; split train 60% val 20% test 20% }
+model { h1 dense 4 relu; out dense 10 }
+train 10 epochs { optimizer adam lr 3e-3 }
+at epoch 2 widen h1 to 8
+every 1 steps set lr by 0.95x
+";
+    let lab = Lab::new(schedule);
+    lab.compare(&["--seeds", "1"]);
+    for arm in ["small", "large", "large_rest", "grown_random"] {
+        let fallen =
+            lab.record(arm, 0).resolved.events.iter().filter(|event| event.actions[0].starts_with("set")).count();
+        assert_eq!(fallen, 60, "{arm}");
+    }
+}
+
+#[test]
+fn an_arm_that_cannot_be_made_with_a_seed_has_no_result_there() {
+    let schedule = "\
+experiment \"worth\"
+data digits { limit 300; batch 30; split train 60% val 20% test 20% }
+model { h1 dense 4 relu; out dense 10 }
+train 10 epochs { optimizer adam lr 3e-3 }
+arm grown { when val_loss < 100 widen h1 to 30 }
+arm other from final grown { at 50% widen h1 to 24 }
+compare grown, other seeds 3
+";
+    let lab = Lab::new(schedule);
+    let told = lab.compare(&[]);
+    assert_eq!(told["verdict"]["answer"], "undecided");
+    let reason = told["verdict"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("other has no result in 3 of 3 seeds (refused)"), "{reason}");
+    assert_eq!(told["arms"]["grown"]["metric"]["count"], 3);
 }
 
 #[test]

@@ -15,8 +15,49 @@ fn what_is_there_is_not_done_again() {
     let second = lab.compare(&["--seeds", "2"]);
     assert_eq!(before, stamp("large"), "it was not trained again");
     assert_eq!(first["verdict"], second["verdict"]);
-    let other = lab.compare(&["--seeds", "3"]);
-    assert_ne!(first["comparison"], other["comparison"], "another question is another comparison");
+    // More seeds and another metric go on with what is there.
+    let more = lab.compare(&["--seeds", "3", "--by", "val_loss"]);
+    assert_eq!((&first["comparison"], before), (&more["comparison"], stamp("large")));
+    assert_eq!(more["arms"]["large"]["runs"].as_array().map(Vec::len), Some(3));
+    assert_eq!((&more["metric"], &more["higher_is_better"]), (&Value::from("test_loss"), &Value::from(false)));
+}
+
+/// A table of two clouds, the second `apart` from the first.
+fn clouds(apart: usize) -> String {
+    let row = |n: usize| format!("{},{},{}\n", n % 7 + n % 2 * apart, n % 5, n % 2);
+    "a,b,label\n".to_string() + &(0..60).map(row).collect::<String>()
+}
+
+#[test]
+fn other_data_is_another_question() {
+    let schedule = "\
+experiment \"worth\"
+data csv \"t.csv\" { target label; batch 16; split train 60% val 20% test 20% }
+model { h1 dense 4 relu; out dense 2 }
+train 4 epochs { optimizer adam lr 1e-2 }
+at epoch 2 widen h1 to 8
+";
+    let lab = Lab::new(schedule);
+    std::fs::write(lab.path("t.csv"), clouds(1)).expect("written");
+    let first = lab.compare(&["--seeds", "3"]);
+    std::fs::write(lab.path("t.csv"), clouds(9)).expect("written");
+    let second = lab.compare(&["--seeds", "3"]);
+    assert_ne!(first["comparison"], second["comparison"]);
+    assert_ne!(first["arms"]["grown"]["runs"][0]["weights"], second["arms"]["grown"]["runs"][0]["weights"]);
+    std::fs::write(lab.path("other.csv"), clouds(1)).expect("written");
+    let third = lab.compare(&["--seeds", "3", "--data", "t.csv=other.csv"]);
+    assert_eq!(third["comparison"], first["comparison"], "the same bytes are the same data");
+}
+
+#[test]
+fn two_at_once_come_to_one_answer() {
+    let lab = Lab::new(SCHEDULE);
+    let (one, two) = std::thread::scope(|scope| {
+        let both = [(), ()].map(|()| scope.spawn(|| lab.compare(&["--seeds", "2"])));
+        let [one, two] = both.map(|thread| thread.join().expect("it is told"));
+        (one, two)
+    });
+    assert_eq!(one["differences"], two["differences"]);
 }
 
 #[test]

@@ -22,6 +22,11 @@ train 2 epochs { optimizer adam lr 3e-3 }
 fn what_cannot_be_compared_is_said() {
     refused(QUIET, &[], "G0225", "nothing grows");
     refused(&format!("{QUIET}at epoch 1 freeze h1\n"), &[], "G0225", "nothing grows");
+    refused(&format!("{QUIET}compare grown, small\n"), &[], "G0225", "all alike");
+    refused(&format!("{QUIET}arm a {{ at epoch 1 widen h1 to 8 }}\n"), &[], "G0225", "one arm");
+    let inserts = format!("{QUIET}at epoch 1 insert identity after h1\n");
+    refused(&format!("{inserts}compare grown, grown_random\n"), &[], "G0225", "no arm `grown_random`");
+    refused(SCHEDULE, &["--list", "--index", "1"], "G0911", "do not go together");
     refused(SCHEDULE, &["--by", "train_loss"], "G0502", "train_loss");
     refused(SCHEDULE, &["--by", "accuracy"], "G0502", "--by accuracy");
     refused(SCHEDULE, &["--by", "val_f1"], "G0502", "does not compute it");
@@ -32,6 +37,41 @@ fn what_cannot_be_compared_is_said() {
     refused(&format!("{untested}at epoch 1 widen h1 to 8\n"), &[], "G0", "");
     let late = format!("{QUIET}arm a from final b {{ }}\narm b {{ at epoch 1 widen h1 to 8 }}\ncompare a, b\n");
     refused(&late, &[], "G0225", "name `b` first");
+}
+
+#[test]
+fn arms_are_measured_by_the_same() {
+    let arms = |first: &str, second: &str, by: &str| {
+        format!(
+            "let it = {first}\narm a {{ at epoch 1 widen h1 to 8 }}\narm b {{ let it = {second} }}\ncompare a, b by {by}\n"
+        )
+    };
+    let metrics = QUIET.replace("lr 3e-3", "lr 3e-3; metrics $it");
+    refused(&(metrics + &arms("accuracy", "f1", "val_accuracy")), &[], "G0501", "in this arm");
+    let part = QUIET.replace("batch 30", "batch 30; split train $it val 20% test 20%");
+    refused(&(part + &arms("60%", "40%", "val_accuracy")), &[], "G0", "");
+    let limit = QUIET.replace("limit 300", "limit $it");
+    refused(&(limit + &arms("300", "200", "val_accuracy")), &[], "G0225", "other examples");
+    let smooth = QUIET.replace("lr 3e-3", "lr 3e-3; loss cross_entropy label_smoothing $it");
+    refused(&(smooth + &arms("0", "0.1", "val_loss")), &[], "G0225", "another loss");
+}
+
+#[test]
+fn what_a_file_can_cost_is_bounded() {
+    use std::fmt::Write;
+    let mut many = String::new();
+    let mut uses = String::new();
+    for n in 0..8 {
+        let values: Vec<String> = (10..30).map(|value| format!("0.{value}")).collect();
+        let _ = writeln!(many, "let w{n} = 0.9\nsweep w{n} in [{}]", values.join(", "));
+        let _ = writeln!(uses, "at step {} set lr to $w{n}", n + 1);
+    }
+    refused(&format!("{many}{QUIET}{uses}at epoch 1 widen h1 to 8\n"), &[], "G0606", "combinations");
+    let twice = format!("let w = 9\n{QUIET}at epoch 1 widen h1 to $w\nsweep w in [16, 16]\n");
+    refused(&twice, &[], "G0108", "stands here twice");
+    for (name, says) in [("by", "a word of `compare`"), ("A", "differ by case only")] {
+        refused(&format!("{QUIET}arm a {{ at epoch 1 widen h1 to 8 }}\narm {name} {{ }}\n"), &[], "G0103", says);
+    }
 }
 
 #[test]

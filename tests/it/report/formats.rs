@@ -119,7 +119,8 @@ fn a_comparison_has_its_verdict_its_arms_and_its_intervals() {
             std::fs::read_dir(folder.join(arm)).expect("a folder").next().expect("an entry").expect("read").path();
         let run = inside.join(format!("000{seed}"));
         let mut record = load::record(&Real::default(), &run).expect("a record");
-        record.arm = Some(growrun::record::schema::Arm { name: arm.into(), steps: None, from_final: false });
+        record.arm =
+            Some(growrun::record::schema::Arm { name: arm.into(), steps: None, stretched_of: None, from_final: false });
         std::fs::write(run.join("run.yaml"), yaml::write(&record)).expect("written");
     }
     lab::write(&folder, &comparison);
@@ -158,7 +159,10 @@ fn nothing_but_a_report_is_written_over() {
 
 #[test]
 fn what_is_no_record_is_refused_by_its_code() {
-    let folder = crate::cli::folder(&[("run.yaml", b"record: 3\n"), ("comparison.yaml", b"comparison: 1\n")]);
+    let folder = crate::cli::folder(&[
+        ("run.yaml", b"record: 3\n"),
+        ("comparison.yaml", yaml::seal("comparison: 1\n").0.as_bytes()),
+    ]);
     for (path, code, exit) in [("run.yaml", "G0803", 2), (".", "G0803", 2), ("nowhere", "G0801", 4)] {
         let ran = growrun(folder.path(), &["report", path, "--json"]);
         let object: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");

@@ -125,7 +125,7 @@ impl Lab {
 }
 
 pub fn write(home: &Path, comparison: &Comparison) {
-    std::fs::write(home.join("comparison.yaml"), yaml::write(comparison)).expect("written");
+    std::fs::write(home.join("comparison.yaml"), yaml::seal(&yaml::write(comparison)).0).expect("written");
 }
 
 fn run_outcome(record: &Record, run: &Path, metric: &str) -> RunOutcome {

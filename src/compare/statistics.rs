@@ -9,7 +9,10 @@ pub const CONFIDENCE: f64 = 0.95;
 /// The mean of some values and its t-interval; one value has none.
 pub fn interval(values: &[f64]) -> Interval {
     let n = values.len();
+    let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     let mean = (n > 0).then(|| values.iter().sum::<f64>() / n as f64);
+    // What is left of values that cancel is no mean.
+    let mean = mean.map(|mean| if mean.abs() < 1e-12 * largest { 0.0 } else { mean });
     let half = mean.filter(|_| n > 1).map(|mean| quantile(n as u64 - 1) * deviation(values, mean) / (n as f64).sqrt());
     let end = |sign: f64| Some(mean? + sign * half?);
     Interval { count: n, mean, low: end(-1.0), high: end(1.0) }
@@ -56,6 +59,7 @@ mod tests {
         assert!((five.high.expect("five values") - (3.0 + half)).abs() < 1e-5);
         assert_eq!(interval(&[2.0]), Interval { count: 1, mean: Some(2.0), low: None, high: None });
         assert_eq!(interval(&[]).mean, None);
+        assert_eq!(interval(&[0.1, 0.2, -0.3]).mean, Some(0.0), "not -1.9e-17");
         let same = interval(&[0.5; 4]);
         assert_eq!((same.low, same.high), (Some(0.5), Some(0.5)));
     }

@@ -8,12 +8,14 @@ use super::session::{self, Session};
 use super::stop::Stop;
 use super::terminal::{note, say, say_json};
 use super::{Context, confine, exit, machine, training};
+use crate::base::numbers;
 use crate::base::world::Confinement;
 use crate::base::{Diagnostic, Refusal, Severity};
-use crate::check::{Limits, conditions, flops};
+use crate::check::{self, Limits, conditions, cost, flops};
 use crate::compare::conduct::{self, Halt, Means};
+use crate::compare::desk::{Desk, Opened};
 use crate::compare::plan::{self, Plan, Question, Trouble};
-use crate::compare::{self, desk::Desk, outcome};
+use crate::compare::{self, outcome};
 use crate::record::{Origin, slug};
 use crate::run::Calibration;
 use crate::{report, run, syntax};
@@ -33,7 +35,8 @@ pub fn run(context: &Context, compare: &Compare, command: Vec<String>) -> i32 {
     let files = std::slice::from_ref(&compare.file);
     let writes = (!compare.list).then_some(compare.out.as_path());
     let confinement = confine::to_schedules(context, files, &compare.overrides, writes);
-    let limits = compare.resources.limits(context.world, &compare.out);
+    // Whether the disk has room is asked for the runs that are still to be made.
+    let limits = Limits { disk: None, ..compare.resources.limits(context.world, &compare.out) };
     match session::open(context, &compare.file, &compare.overrides, limits) {
         Ok(session) => of_session(context, compare, &session, confinement, command),
         Err(error) => context.world_failed(&error, compare.json),
@@ -141,7 +144,8 @@ fn all(
     let limits = compare.resources.limits(context.world, &compare.out);
     let mut opened = Vec::new();
     for settings in plan::settings(&session.checked.sweeps, &compare.overrides.set) {
-        opened.push(prepare(context, compare, session, settings, limits, threads, command)?);
+        let of_a_run = Limits { disk: None, ..limits };
+        opened.push(prepare(context, compare, session, settings, of_a_run, threads, command)?);
     }
     let ones = |opened: Vec<(Desk, One, usize)>| opened.into_iter().map(|(_, one, _)| one).collect::<Vec<One>>();
     if compare.list {
@@ -168,6 +172,7 @@ fn all(
             let help = format!("the jobs are 1 to {}; `--list` shows them", jobs.len());
             return Err(Refusal::error("G0911", message, help).into());
         };
+        enough_disk(limits.disk, one, job.len())?;
         compare::begin(context.world, &one.folder, &one.plan.comparison)?;
         let progress = told::Progress::new(context.terminal, compare.quiet, one, job.len());
         let done = conduct::conduct(desk, &one.plan, &one.folder, job, &means(*workers), &|told| progress.hear(told));
@@ -181,6 +186,7 @@ fn all(
         if compare.collect && !missing.is_empty() {
             return Err(not_ended(one, &missing).into());
         }
+        enough_disk(limits.disk, one, missing.len())?;
         compare::begin(context.world, &one.folder, comparison)?;
         let progress = told::Progress::new(context.terminal, compare.quiet, one, missing.len());
         let done =
@@ -193,6 +199,31 @@ fn all(
         one.report = Some(report::write(context.world, &one.folder)?);
     }
     Ok(Done::Compared(ones(opened)))
+}
+
+/// Refuses to begin runs that the disk has no room for: each leaves its final weights and its lines, and those that go on
+/// at once have checkpoints besides.
+fn enough_disk(limit: Option<u64>, one: &One, runs: usize) -> Result<(), Refusal> {
+    /// Of a line of metrics.jsonl, and of the record and the page.
+    const LINE: u64 = 500;
+    const REST: u64 = 64 << 10;
+    let Opened { program, timeline } = &one.plan.opened;
+    let checkpoint = cost::checkpoint(&check::last(program, timeline));
+    let evaluations = program.train.evaluate_every.map_or(1, |every| program.train.steps / every.max(1) + 1);
+    let each = checkpoint / 2 + evaluations.saturating_mul(LINE) + REST;
+    let wanted = each.saturating_mul(runs as u64).saturating_add(3 * checkpoint * one.workers.min(runs) as u64);
+    match limit.filter(|limit| runs > 0 && wanted > *limit) {
+        None => Ok(()),
+        Some(limit) => Err(Refusal::error(
+            "G0605",
+            format!(
+                "{runs} runs need about {} of disk; the limit is {}",
+                numbers::bytes(wanted),
+                numbers::bytes(limit)
+            ),
+            "compare fewer seeds, name a folder with more space by `--out`, or raise the limit by `--disk-limit`",
+        )),
+    }
 }
 
 /// What it takes to find out how long a comparison will take.

@@ -54,8 +54,13 @@ fn measure(layer: &str, threads: usize) -> Costs {
     let place = Place { world: &world, folder: Path::new("."), named: &named, seed: program.seed };
     let dataset = run::load_data(&program, &place).unwrap_or_else(|refusal| panic!("{refusal:?}"));
     let compute = Compute::new(threads, Simd::Auto, false).expect("`auto` is always there");
-    let options =
-        Options { compute, interrupt: Default::default(), parameters_max: u64::MAX, autosave: Autosave::Never };
+    let options = Options {
+        compute,
+        interrupt: Default::default(),
+        parameters_max: u64::MAX,
+        memory_max: None,
+        autosave: Autosave::Never,
+    };
     let folder = tempfile::tempdir().expect("a folder to record into");
     let mut recorder =
         Recorder::create(&world, folder.path(), &program, &dataset, Origin::default()).expect("a record");

@@ -109,7 +109,7 @@ pub(super) fn judge_disk(bytes: u64, limits: &Limits, span: Span) -> Option<Diag
 }
 
 /// Bytes for a reader.
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
     let mut unit = 0;

@@ -344,6 +344,8 @@ fn read_events(
     report: &mut Report,
 ) -> Vec<Read> {
     let mut all = Vec::with_capacity(events.len());
+    // Where each stands in the file's own time; in a small budget several fall on one step, and keep their order.
+    let mut times: Vec<Option<u64>> = Vec::new();
     for event in events {
         if let Some(refused) = triggers::wall_clock(event) {
             report.add(refused);
@@ -357,8 +359,10 @@ fn read_events(
         }
         match resolved {
             Some(resolved) => {
-                for trigger in stretched(resolved.trigger, context.time) {
+                let at = resolved.point.map(|(point, _)| context.time.as_written().point(point));
+                for (written, trigger) in stretched(resolved.trigger, context.time) {
                     let event = Event { trigger, actions: good.clone(), span: event.span };
+                    times.push(written.or(at).or_else(|| times.last().copied().flatten()));
                     all.push(Read { event, point: resolved.point, head: resolved.span, never: resolved.never });
                 }
             }
@@ -371,18 +375,25 @@ fn read_events(
             }
         }
     }
+    if let time::Given::Stretched { .. } = context.time.given {
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by_key(|place| times[*place]);
+        let mut places: Vec<Option<Read>> = all.into_iter().map(Some).collect();
+        return order.into_iter().map(|place| places[place].take().expect("each is taken once")).collect();
+    }
     all
 }
 
-/// What repeats in a budget that stretches it: each firing where its own part of the budget is.
-fn stretched(trigger: Trigger, time: &time::Timebase) -> Vec<Trigger> {
+/// What repeats in a budget that stretches it: each firing where its own part of the budget is, beside the step that it
+/// has in the file. Other triggers as they are.
+fn stretched(trigger: Trigger, time: &time::Timebase) -> Vec<(Option<u64>, Trigger)> {
     match (trigger, time.given) {
         (Trigger::Every { first, interval, until }, time::Given::Stretched { .. }) => {
             let firings = (first..=until).step_by(usize::try_from(interval.max(1)).unwrap_or(usize::MAX));
-            let steps = firings.map(|step| time.event(step)).take_while(|step| *step <= time.total);
-            steps.map(|step| Trigger::At { step, end: step == time.total }).collect()
+            let steps = firings.map(|step| (Some(step), time.event(step))).take_while(|(_, step)| *step <= time.total);
+            steps.map(|(written, step)| (written, Trigger::At { step, end: step == time.total })).collect()
         }
-        (trigger, _) => vec![trigger],
+        (trigger, _) => vec![(None, trigger)],
     }
 }
 

@@ -111,7 +111,9 @@ impl Timebase {
 
 /// The same part of `total` that `step` is of `length`.
 fn stretch(step: u64, total: u64, length: u64) -> u64 {
-    let stretched = u128::from(step) * u128::from(total) / u128::from(length.max(1));
+    // To the nearest, so that no short window vanishes.
+    let (step, total, length) = (u128::from(step), u128::from(total), u128::from(length.max(1)));
+    let stretched = (2 * step * total + length) / (2 * length);
     u64::try_from(stretched).unwrap_or(u64::MAX)
 }
 

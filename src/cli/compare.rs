@@ -53,7 +53,10 @@ pub(super) fn of_session(
 ) -> i32 {
     let mut found = session.diagnostics.clone();
     if !session.has_errors() {
-        found.extend(session.obstacles());
+        let obstacles = session.obstacles();
+        // What only warned of the same place is now what forbids the comparison.
+        found.retain(|known| !obstacles.iter().any(|new| new.code == known.code && new.span() == known.span()));
+        found.extend(obstacles);
     }
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) || session.checked.program.is_none() {
         return context.refuse(&found, session.sources(), compare.json);

@@ -78,7 +78,11 @@ fn go_on(context: &Context, resume: &Resume, origin: Origin) -> Result<i32, Stop
         json: resume.json,
     };
     let all = epochs(program.train.steps, program.data.steps_per_epoch);
-    Ok(training::train(context, job, recorder, |folder, code| next(folder, code, all)))
+    let is_arm = session.arm.is_some();
+    Ok(training::train(context, job, recorder, |folder, code| match (is_arm, code) {
+        (true, exit::OK) => vec![format!("growrun verify {folder}"), format!("growrun replay {folder}")],
+        _ => next(folder, code, all),
+    }))
 }
 
 /// A new run that begins where this one stands, with another length or schedule.
@@ -190,6 +194,12 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
     let all = epochs(record.resolved.steps, record.resolved.steps_per_epoch);
     let good = record.checkpoints.iter().rev().find(|known| known.kept);
     let text = match (code, good) {
+        (exit::OK, None) if record.arm.is_some() => {
+            format!(
+                "  `{folder}` has {}: it is one arm of a comparison, as long as that one gives it.\n",
+                record.status
+            )
+        }
         (exit::OK, _) => format!(
             "  `{folder}` has {}{why}: nothing is left to go on with.\n  `--train '{} epochs'` trains it for longer, \
              `--schedule FILE` goes on with another schedule.\n",
@@ -212,7 +222,11 @@ fn tell(context: &Context, resume: &Resume, record: &Record) -> Result<i32, Refu
         object["expected_seconds"] = serde_json::json!(expected);
         say_json(&format!("{object}\n"));
     } else if !resume.quiet {
-        let next = next(&folder, code, all);
+        let next = match record.arm {
+            // It has no checkpoint from which another length could begin.
+            Some(_) => vec![format!("growrun verify {folder}"), format!("growrun replay {folder}")],
+            None => next(&folder, code, all),
+        };
         let place = Place { run: Some(&folder), next: &next, expected, chart: None };
         say(&outcome::table(&load::heading(record), &finish, &place, context.terminal.stdout));
     }

@@ -15,6 +15,7 @@ use crate::record::schema::Record;
 use crate::run::{self, Autosave, Event, Failure, Finish, Options, Resumption, Status};
 use crate::tensor::{Compute, Simd};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -42,7 +43,8 @@ pub fn options(context: &Context, resources: &Resources) -> Result<Options, Refu
     let interrupt = Arc::new(AtomicI32::new(0));
     watch_signals(&interrupt);
     let autosave = Autosave::Seconds(AUTOSAVE_SECONDS);
-    Ok(Options { compute, interrupt, parameters_max: resources.parameters_limit, autosave })
+    let memory_max = resources.limits(context.world, Path::new("")).memory;
+    Ok(Options { compute, interrupt, parameters_max: resources.parameters_limit, memory_max, autosave })
 }
 
 /// Trains to the end, records, tells what came out; the exit code. `next`: commands that make sense then, given the run

@@ -22,6 +22,11 @@ pub const LARGE_REST: &str = "large_rest";
 /// The same growth with weights that nothing is preserved by.
 pub const GROWN_RANDOM: &str = "grown_random";
 
+/// Whether an arm is one of those that are made of a schedule without any.
+pub fn is_standard(arm: &str) -> bool {
+    crate::check::experiment::STANDARD.contains(&arm)
+}
+
 /// Whether an arm begins with fresh weights of the network that another one ends with: that arm.
 pub fn begins_with(schedule: &Schedule, arm: &str) -> Option<String> {
     match schedule.arms.iter().find(|known| known.name.node == arm) {

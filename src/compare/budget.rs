@@ -2,6 +2,7 @@
 
 use super::desk::{Closed, Desk, Wanted};
 use super::schema::Budget;
+use crate::base::{Diagnostic, Sources, Span};
 use crate::check::{Program, flops};
 use crate::record::schema::Record;
 
@@ -48,10 +49,18 @@ pub fn steps(desk: &Desk, wanted: &Wanted, budget: Budget, spent: &Spent) -> Res
         let per_epoch = first.program.data.steps_per_epoch as f64;
         return Ok(Some(((spent.epochs * per_epoch).round() as u64).max(1)));
     };
+    let most = desk.limits.steps;
+    let short = |cost: u64| cost < target;
+    let refused = || too_many_steps(wanted.arm, most);
     let grows = first.timeline.iter().any(|planned| planned.growth.is_some());
     if !grows {
         let cost = |steps| flops::training(&first.program.data, &first.program.architecture, 0, steps);
-        return Ok(Some(nearest(target, desk.limits.steps, |steps| Ok(cost(steps)))?));
+        // Fewer steps than it is due would be no equal budget.
+        return if short(cost(most)) {
+            Err(refused())
+        } else {
+            nearest(target, most, |steps| Ok(cost(steps))).map(Some)
+        };
     }
     // Where a condition decides what is computed, the same number of steps is the best guess, and what was really
     // spent is counted afterwards.
@@ -62,7 +71,14 @@ pub fn steps(desk: &Desk, wanted: &Wanted, budget: Budget, spent: &Spent) -> Res
         let opened = desk.open(&Wanted { steps: Some(steps), ..*wanted })?;
         Ok(flops::course(&opened.program, &opened.timeline).flops())
     };
-    Ok(Some(nearest(target, desk.limits.steps, cost)?))
+    let steps = nearest(target, most, cost)?;
+    if steps == most && short(cost(most)?) { Err(refused()) } else { Ok(Some(steps)) }
+}
+
+fn too_many_steps(arm: &str, most: u64) -> Closed {
+    let message = format!("`{arm}` needs more than {most} steps to spend what the reference has spent");
+    let found = Diagnostic::error("G0603", Span::default(), message).help("raise the limit by `--steps-limit`");
+    Closed { diagnostics: vec![Diagnostic { labels: Vec::new(), ..found }], sources: Sources::default() }
 }
 
 /// The number of steps, from 1 to `most`, whose cost is nearest to `target`. The cost does not fall.

@@ -221,6 +221,7 @@ impl Bench<'_> {
                 let wanted = Wanted { of: spent.steps, ..wanted };
                 match budget::steps(self.desk, &wanted, arm.budget, &spent) {
                     Ok(steps) => Wanted { steps, ..wanted },
+                    Err(refused) if is_a_limit(&refused) => return Err(closed(refused)),
                     Err(refused) => return self.refuse(run, &refused),
                 }
             }
@@ -228,7 +229,7 @@ impl Bench<'_> {
         let Opened { program, timeline } = match self.desk.open(&wanted) {
             Ok(opened) => opened,
             // The reference cannot be done without; another arm has no result with this seed.
-            Err(refused) if run.0 > 0 => return self.refuse(run, &refused),
+            Err(refused) if run.0 > 0 && !is_a_limit(&refused) => return self.refuse(run, &refused),
             Err(refused) => return Err(closed(refused)),
         };
         let dataset = self.dataset(&program)?;
@@ -274,6 +275,7 @@ impl Bench<'_> {
             compute: Compute::new(threads, means.simd, false)?,
             interrupt: Arc::clone(&means.interrupt),
             parameters_max: means.parameters_max,
+            memory_max: self.desk.limits.memory,
             autosave: Autosave::Seconds(AUTOSAVE_SECONDS),
         };
         let (mut recorder, resumption) = match record {
@@ -378,6 +380,11 @@ pub fn spent(
         flops: course.flops(),
         flops_small: small,
     })
+}
+
+/// Whether a flag of the command line would let the run be made.
+fn is_a_limit(closed: &Closed) -> bool {
+    closed.diagnostics.iter().any(|found| found.code.starts_with("G060") || found.code.starts_with("G07"))
 }
 
 /// The note in the place of a run that cannot be made: what the checker said.

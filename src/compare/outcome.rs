@@ -8,7 +8,8 @@ use super::statistics::interval;
 use super::verdict::{Question, verdict};
 use super::{arms, conduct};
 use crate::base::{Refusal, World};
-use crate::check::program::LrShape;
+use crate::check::Program;
+use crate::check::program::{Action, ActionKind, LrShape, Trigger};
 use crate::record::lines::{self, Line};
 use crate::record::load;
 use crate::record::schema::Record;
@@ -87,12 +88,15 @@ pub fn collect(desk: &Desk, plan: &Plan, folder: &Path) -> Result<Outcome, condu
         let runs = arm.map_or(&[][..], |arm| &arm.runs).iter().filter(|run| run.value.is_none());
         runs.map(|run| run.status.as_str()).collect()
     };
+    let off = |name: &str| outcomes.iter().find(|arm| arm.name == name).and_then(|arm| arm.flops_off);
     let question = Question {
         reference: &comparison.arms[0].name,
         metric: &comparison.metric,
         seeds: comparison.seeds.len(),
         seeds_max: (plan::RUNS_MAX / comparison.arms.len()) as u64,
-        cut_short: cut_short(plan, &records[0]),
+        cut_short: cut_short(plan, &records[0]).or_else(|| never_grew(plan, &records[0], true)),
+        beside: never_grew(plan, &records[0], false),
+        off: &off,
         lost: &lost,
     };
     let of = |names: &dyn Fn(&str) -> bool| -> Vec<&Difference> {
@@ -112,12 +116,39 @@ fn cut_short(plan: &Plan, records: &[Option<Record>]) -> Option<String> {
     let record = records.iter().flatten().filter(|record| record.status == "stopped").find(early)?;
     let end = record.result.as_ref()?.step;
     let name = &plan.comparison.arms[0].name;
-    (plan.opened.program.train.lr != LrShape::Constant).then(|| {
+    let falls = plan.opened.program.train.lr != LrShape::Constant || sets_the_rate_after(&plan.opened.program, end);
+    falls.then(|| {
         format!(
             "{name} stopped at step {end} of {}, in the middle of its learning rate's schedule, and the others did not",
             record.resolved.steps
         )
     })
+}
+
+/// Whether an event behind this step sets the rate.
+fn sets_the_rate_after(program: &Program, step: u64) -> bool {
+    let sets = |action: &Action| matches!(action.kind, ActionKind::SetLrTo(_) | ActionKind::SetLrBy(_));
+    program.events.iter().filter(|event| event.actions.iter().any(sets)).any(|event| match event.trigger {
+        Trigger::At { step: at, end } => at > step && !end,
+        Trigger::Every { until, interval, .. } => until.saturating_sub(interval) > step,
+        Trigger::During { from, .. } => from > step,
+        Trigger::When { .. } => false,
+    })
+}
+
+/// Standard arms ask whether growing is worth it: seeds in which the reference did not grow. `all`: only if that is so in
+/// every seed.
+fn never_grew(plan: &Plan, records: &[Option<Record>], all: bool) -> Option<String> {
+    let is_standard = plan.comparison.arms.iter().skip(1).all(|arm| arms::is_standard(&arm.name));
+    let records: Vec<&Record> = records.iter().flatten().collect();
+    let still = records.iter().filter(|record| record.events.is_empty()).count();
+    let name = &plan.comparison.arms[0].name;
+    match still {
+        0 => None,
+        _ if !is_standard || all != (still == records.len()) => None,
+        _ if all => Some(format!("{name} did not grow with any seed, so that all arms were the same network")),
+        _ => Some(format!("{name} did not grow in {still} of {} seeds", records.len())),
+    }
 }
 
 fn is_in_flops(budget: Budget) -> bool {

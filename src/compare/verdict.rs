@@ -9,6 +9,9 @@ use super::schema::{Answer, Difference, Interval, Verdict};
 use super::statistics::{deviation, pairs_needed};
 use crate::base::numbers;
 
+/// What arms may differ by, as a fraction of their operations, that are said to match.
+pub const MATCHED: f64 = 0.01;
+
 /// Fewer pairs decide nothing.
 const PAIRS_MIN: usize = 3;
 
@@ -22,6 +25,10 @@ pub struct Question<'a> {
     pub seeds_max: u64,
     /// Why the reference's end is none, if so.
     pub cut_short: Option<String>,
+    /// What stands beside the answer whatever it is: seeds in which the reference did not grow.
+    pub beside: Option<String>,
+    /// By how much the operations of an arm are off its budget, as a fraction, where they are its budget.
+    pub off: &'a dyn Fn(&str) -> Option<f64>,
     /// How the runs of an arm ended that have no result: `diverged`.
     pub lost: &'a dyn Fn(&str) -> Vec<&'a str>,
 }
@@ -46,7 +53,11 @@ pub fn verdict(question: &Question, others: &[&Difference]) -> Verdict {
         reason,
         next: next.into(),
     };
-    let look = "the records of the runs say how each ended; a smaller `lr`, or `clip 1`, keeps them from diverging";
+    let failed = others.iter().map(|other| other.arm.as_str()).chain([reference]).flat_map(|arm| (question.lost)(arm));
+    let look = match failed.clone().any(|how| how == "diverged") {
+        true => "the records of the runs say how each ended; a smaller `lr`, or `clip 1`, keeps them from diverging",
+        false => "the records of the runs say how each ended, and why",
+    };
     // The best of the others is the one that the reference is ahead of by least.
     let known = |difference: &&&Difference| difference.interval.mean.is_some();
     let by_mean = |a: &&&Difference, b: &&&Difference| {
@@ -68,7 +79,17 @@ pub fn verdict(question: &Question, others: &[&Difference]) -> Verdict {
     // What sums of shares differ from 0 by in their last bits is no difference.
     let mean = best.interval.mean.filter(|mean| mean.abs() > 1e-12).unwrap_or(0.0);
     let lost = [question.without(reference), question.without(against)];
-    let broken: String = lost.iter().flatten().map(|lost| format!("; {lost}")).collect();
+    // Of every arm that counts, also of one of which nothing is known at all.
+    let arms = std::iter::once(reference).chain(others.iter().map(|other| other.arm.as_str()));
+    let told = arms.filter_map(|arm| question.without(arm)).chain(question.beside.clone());
+    let broken: String = told.map(|told| format!("; {told}")).collect();
+    let unknown =
+        others.iter().find(|other| other.interval.mean.is_none()).and_then(|other| question.without(&other.arm));
+    let off = std::iter::once(reference).chain(others.iter().map(|other| other.arm.as_str()));
+    let off: Vec<String> = off
+        .filter_map(|arm| Some((arm, (question.off)(arm).filter(|off| *off > MATCHED)?)))
+        .map(|(arm, off)| format!("{arm} by {:.1} %", 100.0 * off))
+        .collect();
     let standing = format!("{reference} is {} {against} in {metric}", standing(metric, mean));
     if pairs.len() < PAIRS_MIN {
         let few = if pairs.len() == 1 { "one pair is".to_string() } else { format!("{} pairs are", pairs.len()) };
@@ -76,6 +97,12 @@ pub fn verdict(question: &Question, others: &[&Difference]) -> Verdict {
         return undecided(against, format!("{standing}, but {few} too few{broken}"), next);
     }
     let interval = range(metric, &best.interval);
+    if !off.is_empty() {
+        let reason =
+            format!("{standing}, {interval}, but the compute is not equal: {} off its budget{broken}", off.join(", "));
+        let next = "growth at times that are given in advance, not by conditions, or more steps";
+        return undecided(against, reason, next);
+    }
     // Shares of a few hundred examples are no exact numbers; what their last bits differ by is no variance.
     if deviation(&pairs, mean) <= 1e-9 * mean.abs().max(1e-3) {
         let next = "a metric that tells more apart (the loss), a harder task or a larger test part";
@@ -102,7 +129,7 @@ pub fn verdict(question: &Question, others: &[&Difference]) -> Verdict {
         },
     };
     if low > 0.0 {
-        return decided(Answer::Yes, "better", &lost[0]);
+        return decided(Answer::Yes, "better", &lost[0].clone().or(unknown));
     }
     if high < 0.0 {
         return decided(Answer::No, "worse", &lost[1]);
@@ -161,6 +188,11 @@ mod tests {
 
     /// Pairs without a number are the fault of the arm `culprit`.
     fn ask_of(culprit: &str, pairs: &[&[Option<f64>]]) -> Verdict {
+        ask_off(culprit, 0.0, pairs)
+    }
+
+    /// The operations of `large` are off its budget.
+    fn ask_off(culprit: &str, off: f64, pairs: &[&[Option<f64>]]) -> Verdict {
         let differences: Vec<Difference> =
             pairs.iter().zip(["small", "large"]).map(|(pairs, arm)| difference(arm, pairs)).collect();
         let count = pairs[0].iter().filter(|pair| pair.is_none()).count();
@@ -171,6 +203,8 @@ mod tests {
             seeds: pairs[0].len(),
             seeds_max: 100,
             cut_short: None,
+            beside: None,
+            off: &|arm| (arm == "large").then_some(off),
             lost: &lost,
         };
         verdict(&question, &differences.iter().collect::<Vec<_>>())
@@ -216,6 +250,22 @@ mod tests {
         assert_eq!(ask_of("small", &[&ahead]).answer, Answer::Yes, "what the other lacks does not help it");
         assert_eq!(ask_of("small", &[&behind]).answer, Answer::Undecided);
         assert_eq!(ask_of("grown", &[&behind]).answer, Answer::No);
+    }
+
+    #[test]
+    fn an_arm_of_which_nothing_is_known_might_have_been_the_better_one() {
+        let yes = ask_of("large", &[&AHEAD, &[None; 5]]);
+        assert_eq!(yes.answer, Answer::Undecided);
+        assert!(yes.reason.contains("large has no result in"), "{}", yes.reason);
+        assert_eq!(ask_of("large", &[&BEHIND, &[None; 5]]).answer, Answer::No, "small is better in any case");
+    }
+
+    #[test]
+    fn arms_that_are_off_their_budget_decide_nothing() {
+        assert_eq!(ask_off("grown", 0.009, &[&AHEAD, &AHEAD]).answer, Answer::Yes);
+        let off = ask_off("grown", 0.93, &[&AHEAD, &AHEAD]);
+        assert_eq!(off.answer, Answer::Undecided);
+        assert!(off.reason.contains("large by 93.0 %"), "{}", off.reason);
     }
 
     #[test]

@@ -19,7 +19,8 @@ const PIECES: usize = 260;
 const SHOWN_POINTS: usize = 64;
 /// Kinds of lines in `figure.css`; the next series looks like the first.
 pub const KINDS: usize = 6;
-const MARKS_MAX: usize = 200;
+/// Beyond so many only some are drawn, from the first to the last.
+const MARKS_MAX: usize = 48;
 /// Beyond so many marks their numbers would lie upon each other.
 const NUMBERED_MAX: usize = 24;
 const SERIES_MAX: usize = 12;
@@ -188,7 +189,9 @@ pub fn axes(m: &mut Markup, x: &Scale, y: &Scale, bottom: f64, along: &str, note
 pub fn marks(m: &mut Markup, marks: &[Mark], x: &Scale, (top, bottom): (f64, f64)) {
     let numbered = marks.len() <= NUMBERED_MAX;
     let mut free = f64::NEG_INFINITY;
-    for mark in marks.iter().take(MARKS_MAX) {
+    // Evenly spread, so that growth is not seen to end where there is no room for more of it.
+    let every = marks.len().div_ceil(MARKS_MAX).max(1);
+    for mark in marks.iter().step_by(every) {
         let inside = mark.x >= x.low && mark.x <= x.high;
         if !inside {
             continue;

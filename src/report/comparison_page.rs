@@ -8,6 +8,7 @@ use super::{arms, run_page, schedule};
 use crate::base::numbers;
 use crate::base::numbers::plural;
 use crate::compare::schema::{Answer, ArmOutcome, Budget, Comparison, Interval, Verdict};
+use crate::compare::verdict::MATCHED;
 
 const INTERVALS_NOTE: &str = "\
     A large shape is a mean, its whiskers the 95 % t-interval, the small strokes below it the single seeds. \
@@ -51,9 +52,18 @@ pub fn html(compared: &Compared) -> String {
                     banner(m, "warn", "Unfinished.", text);
                 }
             }
+            if let Some(outcome) = &comparison.result {
+                let off =
+                    |arm: &ArmOutcome| arm.flops_off.filter(|off| *off > MATCHED).map(|off| (cut(&arm.name, 24), off));
+                let off: Vec<String> =
+                    outcome.arms.iter().filter_map(off).map(|(arm, off)| format!("{arm} by {}", share(off))).collect();
+                if !off.is_empty() {
+                    let text = format!("These arms had another compute than their budget: {}.", off.join(", "));
+                    banner(m, "bad", "Not matched.", &text);
+                }
+            }
             if compared.missing > 0 {
-                let text =
-                    format!("The metrics of {} could not be read and are not drawn.", plural(compared.missing, "run"));
+                let text = format!("{} told no metrics that can be drawn.", plural(compared.missing, "run"));
                 banner(m, "warn", "Not all is drawn.", &text);
             }
             cards(m, comparison);
@@ -184,7 +194,8 @@ fn cards(m: &mut Markup, comparison: &Comparison) {
                 .filter(|off| off.is_finite())
                 .fold(None, |most: Option<f64>, off| Some(most.map_or(off, |most| most.max(off))));
             if let Some(off) = off {
-                card(m, "operations match within", &share(off), "counted, the worst run");
+                let what = if off > MATCHED { "operations are off by" } else { "operations match within" };
+                card(m, what, &share(off), "counted, the worst run");
             }
             let runs: usize = outcome.arms.iter().map(|arm| arm.runs.len()).sum();
             card(m, "time", &numbers::seconds(outcome.seconds), &plural(runs as u64, "run"));

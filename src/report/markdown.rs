@@ -9,7 +9,7 @@ use super::subject::{Compared, Run, what};
 use crate::base::numbers;
 use crate::base::numbers::{count, plural};
 use crate::base::text::one_line;
-use crate::compare::schema::Verdict;
+use crate::compare::schema::{Answer, Verdict};
 use crate::record::schema::{File, Record, Version};
 
 const ROWS_MAX: usize = 200;
@@ -248,10 +248,11 @@ pub fn comparison(compared: &Compared) -> String {
 
 fn verdict(page: &mut Page, asked: &str, verdict: &Verdict) {
     page.0.push_str(&format!(
-        "**{asked} {}.** {} {}\n\n",
+        "**{asked} {}.** {}. {}{}.\n\n",
         verdict.answer.word(),
         plain(&verdict.reason),
-        plain(&verdict.next)
+        if verdict.answer == Answer::Undecided { "What would decide it: " } else { "" },
+        plain(&verdict.next.replace('`', ""))
     ));
 }
 

@@ -61,6 +61,8 @@ pub struct Scale {
     pub spacing: Spacing,
     from: f64,
     to: f64,
+    /// Whether the upper edge stands for all, which has no place where what is missing has logarithms.
+    full: bool,
 }
 
 impl Scale {
@@ -68,7 +70,15 @@ impl Scale {
     pub fn along(unit: Unit, values: impl Iterator<Item = f64>, from: f64, to: f64) -> Option<Scale> {
         let (low, high) = bounds(values)?;
         let low = if low > high / 2.0 && low < high { low } else { low.min(0.0) };
-        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, spacing: Spacing::Even, from, to })
+        Some(Scale {
+            unit,
+            low,
+            high: if high > low { high } else { low + 1.0 },
+            spacing: Spacing::Even,
+            from,
+            to,
+            full: false,
+        })
     }
 
     /// The same where values may span decades: then from the first of them on.
@@ -76,7 +86,7 @@ impl Scale {
         let values: Vec<f64> = values.collect();
         match bounds(values.iter().copied()) {
             Some((low, high)) if low >= 1.0 && high / low > WIDE => {
-                Some(Scale { unit, low, high, spacing: Spacing::Log, from, to })
+                Some(Scale { unit, low, high, spacing: Spacing::Log, from, to, full: false })
             }
             _ => Scale::along(unit, values.into_iter(), from, to),
         }
@@ -91,9 +101,18 @@ impl Scale {
             // Nothing missing has no logarithm: it lies at the edge, half of the smallest error beyond that.
             let errors = values.iter().map(|value| 1.0 - value).filter(|error| *error > 1e-9);
             if let Some((least, most)) = bounds(errors).filter(|(least, most)| most / least > FAR) {
-                let edge = if high == 1.0 { least / 2.0 } else { least / 1.2 };
+                // By a factor that brings it upon no round number, which it would be taken for.
+                let edge = if high == 1.0 { least / 2.3 } else { least / 1.2 };
                 let low = (1.0 - most * 1.15).max(0.0);
-                return Some(Scale { unit, low, high: 1.0 - edge, spacing: Spacing::LogOfError, from, to });
+                return Some(Scale {
+                    unit,
+                    low,
+                    high: 1.0 - edge,
+                    spacing: Spacing::LogOfError,
+                    from,
+                    to,
+                    full: high == 1.0,
+                });
             }
         }
         let is_log = may_be_log && low > 1e-100 && high / low > WIDE;
@@ -111,7 +130,7 @@ impl Scale {
                 ((low - room).max(bottom), (high + room).min(top))
             }
         };
-        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, spacing, from, to })
+        Some(Scale { unit, low, high: if high > low { high } else { low + 1.0 }, spacing, from, to, full: false })
     }
 
     /// Where a value lies, in pixels, never outside of the axis.
@@ -138,7 +157,8 @@ impl Scale {
             [a, b, ..] => b - a,
             _ => self.high - self.low,
         };
-        values.into_iter().map(|value| (value, self.word(value, step))).collect()
+        let all = self.full.then(|| (self.high, "100 %".to_string()));
+        values.into_iter().map(|value| (value, self.word(value, step))).chain(all).collect()
     }
 
     /// What the numbers of the axis count: `GFLOP`. Empty where they say so themselves.

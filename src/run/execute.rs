@@ -26,6 +26,9 @@ pub struct Options {
     pub interrupt: Arc<AtomicI32>,
     /// Growth beyond this many learned numbers fails the run before anything is allocated.
     pub parameters_max: u64,
+    /// Growth beyond this many bytes, by the estimate that the checker goes by, likewise; `None`: not judged. Only a
+    /// condition can bring a network that the checker has not seen.
+    pub memory_max: Option<u64>,
     /// Checkpoints that the schedule does not ask for.
     pub autosave: Autosave,
 }

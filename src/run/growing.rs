@@ -4,6 +4,7 @@ use super::event::*;
 use super::execute::{Failure, Flow, Run};
 use super::measuring;
 use crate::base::Duration;
+use crate::check::cost;
 use crate::check::program::{Action, Program};
 use crate::check::time::share;
 use crate::grow::{LrPolicy, MEASURED, Measurements, Needs, Operator, PROBED, Plan, Promise};
@@ -38,6 +39,21 @@ impl Run<'_> {
             );
             let help = "grow less, or raise `--parameters-limit`".to_string();
             return Ok(self.fail(action, "G0601", message, help));
+        }
+        let load = cost::Load {
+            batch: super::execute::batch_rows(self.program),
+            data: self.program.data.bytes,
+            rolls_back: self.program.train.rolls_back(),
+        };
+        let memory = cost::memory(wanted, &plan.after, load);
+        if let Some(limit) = self.options.memory_max.filter(|limit| memory > *limit && wanted > self.parameters()) {
+            let message = format!(
+                "the run would need about {} of memory; the limit is {}",
+                cost::size(memory),
+                cost::size(limit)
+            );
+            let help = "grow less, or raise `--memory-limit`".to_string();
+            return Ok(self.fail(action, "G0602", message, help));
         }
         if plan.changes.is_empty() {
             self.progress.windows.note(&plan, window, &self.architecture);

@@ -244,7 +244,8 @@ pub fn resume(bytes: &[u8]) {
     let Some((_, _, resumption)) = found.split() else { return };
     let interrupt = Arc::new(AtomicI32::new(0));
     let (compute, autosave) = (Compute::single(), run::Autosave::Never);
-    let options = run::Options { compute, interrupt: interrupt.clone(), parameters_max: 10_000, autosave };
+    let options =
+        run::Options { compute, interrupt: interrupt.clone(), parameters_max: 10_000, memory_max: None, autosave };
     let mut steps = 0;
     let ended = run::proceed(program, dataset, &options, &world, resumption, &mut |event| {
         steps += u32::from(matches!(event, run::Event::Stepped(_)));

@@ -44,6 +44,7 @@ pub fn compute(threads: usize, simd: Simd) -> Options {
         compute: Compute::new(threads, simd, true).expect("a path of this machine"),
         interrupt: Arc::new(AtomicI32::new(0)),
         parameters_max: 1_000_000,
+        memory_max: None,
         autosave: Autosave::Never,
     }
 }
@@ -380,6 +381,11 @@ fn growth_beyond_the_limit_fails_before_it_is_carried_out() {
     let Status::Failed(why) = &finish.status else { panic!("{:?}", finish.status) };
     assert_eq!(why.code, "G0601");
     assert!(finish.parameters <= 2_000);
+    // The same by the memory that it would take.
+    let options = run::Options { parameters_max: u64::MAX, memory_max: Some(2_000_000), ..options };
+    let finish = run_with(&text, 1, &options);
+    let Status::Failed(why) = &finish.status else { panic!("{:?}", finish.status) };
+    assert_eq!((why.code, finish.parameters > 2_000), ("G0602", true), "{}", why.message);
 }
 
 #[test]

@@ -20,12 +20,15 @@ A schedule without arms gets the standard ones:
   large         the final network from fresh weights, as many FLOPs
   large_epochs  the same, as many epochs
   grown_random  the same growth with weights at random
-  large_rest    the final network with the FLOPs that are left at the first growth: when the small one is paid for
-Seeds are paired: same data order, same initial weights wherever shapes coincide. The answer is yes when the 95 %
-interval of grown minus the better of small and large lies above 0, no when it lies below, else undecided.
+  large_rest    the final network, the FLOPs that are left at the first growth:
+                when the small one is paid for
 
-It lies in runs/EXPERIMENT/compare-ID/, with a run directory for every arm and seed. The same command goes on where it
-was interrupted. The exit code is 0 whatever the answer.")]
+Seeds are paired: same data order, same initial weights wherever shapes coincide. The answer is
+yes when the 95 % interval of grown minus the better of small and large lies above 0, no when it
+lies below, else undecided.
+
+It lies in runs/EXPERIMENT/compare-ID/, with a run directory for every arm and seed. The same
+command goes on where it was interrupted. The exit code is 0 whatever the answer.")]
 pub struct Compare {
     /// The schedule
     #[arg(value_name = "FILE")]

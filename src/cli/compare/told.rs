@@ -8,7 +8,7 @@ use crate::base::text::one_line;
 use crate::compare::conduct::{Told, run_folder};
 use crate::compare::plan;
 use crate::compare::schema::{Answer, ArmOutcome, Comparison, Outcome, Verdict};
-use crate::compare::verdict::{amount, range};
+use crate::compare::verdict::{MATCHED, amount, range};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -134,12 +134,51 @@ pub(super) fn table(ones: &[One], file: &Path, style: Style) -> String {
         [one] => {
             let arms = &one.plan.comparison.arms;
             let first = one.folder.join(run_folder(&arms[0].name, one.plan.comparison.seeds[0]));
-            format!("growrun replay {} · growrun compare {} --seeds 10", first.display(), file.display())
+            format!("growrun replay {} · {}", first.display(), again(ones, file, &["--seeds", "10"]))
         }
-        _ => format!("growrun compare {} --seeds 10", file.display()),
+        _ => again(ones, file, &["--seeds", "10"]),
     };
     let _ = writeln!(out, "  next      {}", one_line(&next));
     out
+}
+
+/// The same command once more with other flags about seeds and jobs: one that left out `--set` would ask something else.
+fn again(ones: &[One], file: &Path, with: &[&str]) -> String {
+    /// Flags that are left out, and whether a value follows them.
+    const LEFT_OUT: [(&str, bool); 7] = [
+        ("--index", true),
+        ("--list", false),
+        ("--collect", false),
+        ("--json", false),
+        ("--quiet", false),
+        ("-q", false),
+        ("--arm", true),
+    ];
+    let given = ones.first().map_or(&[][..], |one| &one.plan.comparison.command);
+    let mut words = vec!["growrun".to_string(), "compare".into(), quoted(&file.display().to_string())];
+    let mut left = given.iter().skip_while(|word| ["compare", "run"].contains(&word.as_str()));
+    while let Some(word) = left.next() {
+        let name = word.split('=').next().unwrap_or(word);
+        let seeds = with.contains(&"--seeds").then_some(("--seeds", true));
+        match LEFT_OUT.iter().copied().chain(seeds).find(|(flag, _)| *flag == name) {
+            Some((_, true)) if !word.contains('=') => drop(left.next()),
+            Some(_) => {}
+            None if Path::new(word) == file => {}
+            None => words.push(quoted(word)),
+        }
+    }
+    words.extend(with.iter().map(|word| word.to_string()));
+    words.join(" ")
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,%+@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn single(one: &One, result: &Outcome, style: Style) -> String {
@@ -250,9 +289,6 @@ fn matched(comparison: &Comparison, result: &Outcome) -> String {
     )
 }
 
-/// What arms may differ by that are said to match.
-const MATCHED: f64 = 0.01;
-
 fn answer(label: &str, verdict: &Verdict, style: Style) -> String {
     let color = match verdict.answer {
         Answer::Yes => "1;32",
@@ -306,8 +342,7 @@ pub(super) fn list(ones: &[One], file: &Path, style: Style) -> String {
     for line in aligned(&rows) {
         let _ = writeln!(out, "  {line}");
     }
-    let file = file.display().to_string();
-    let hint = format!("growrun compare {file} --index N runs one, --collect puts all together");
+    let hint = format!("{} runs one, --collect puts all together", again(ones, file, &["--index", "N"]));
     let _ = writeln!(out, "  {}", style.faint(&one_line(&hint)));
     out
 }
@@ -335,7 +370,7 @@ pub(super) fn list_object(ones: &[One]) -> Value {
 
 pub(super) fn after_job(index: u64, ones: &[One], file: &Path) -> String {
     let jobs: usize = ones.iter().map(|one| plan::jobs(&one.plan).len()).sum();
-    let next = format!("growrun compare {} --collect", file.display());
+    let next = again(ones, file, &["--collect"]);
     format!("  job {index} of {jobs} is done\n  next      {}   once all are\n", one_line(&next))
 }
 

@@ -222,6 +222,60 @@ when val_loss < 100 from epoch 4 stop
 }
 
 #[test]
+fn what_falls_on_one_step_of_a_small_budget_keeps_its_order() {
+    let schedule = "\
+experiment \"worth\"
+data digits { limit 300; batch 30; split train 60% val 20% test 20% }
+model { h1 dense 4 relu; out dense 10 }
+train 100 steps { optimizer adam lr 3e-3; evaluate every 1 steps }
+at step 95 widen h1 to 64
+every 10 steps set lr by 0.5x
+at step 45 set lr to 1e-3
+during step 60..61 set lr by 0.1x
+";
+    let lab = Lab::new(schedule);
+    lab.compare(&["--seeds", "1"]);
+    let last = |arm: &str| {
+        let lines = std::fs::read(lab.comparison_folder().join(arm).join("seed-0/metrics.jsonl")).expect("lines");
+        let lines = growrun::record::lines::read(&lines).expect("lines");
+        lines.last().and_then(|line| line["lr"].as_f64()).expect("a rate")
+    };
+    assert!(steps(&lab.record("large", 0)) < 20);
+    for arm in ["small", "large", "large_epochs", "grown_random"] {
+        let off = last(arm) / last("grown");
+        assert!((off - 1.0).abs() < 1e-9, "{arm}: {off}");
+    }
+}
+
+#[test]
+fn growth_that_never_comes_compares_nothing() {
+    let schedule = "\
+experiment \"worth\"
+data digits { limit 300; batch 30; split train 60% val 20% test 20% }
+model { h1 dense 4 relu; out dense 10 }
+train 4 epochs { optimizer adam lr 3e-3 }
+when val_loss < 1e-9 widen h1 to 8
+";
+    let told = Lab::new(schedule).compare(&["--seeds", "3"]);
+    let reason = told["verdict"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("grown did not grow with any seed"), "{reason}");
+}
+
+#[test]
+fn what_comes_next_asks_the_same_question() {
+    let lab = Lab::new(&SCHEDULE.replace("seed 3", "seed 3\nlet width = 24").replace("to 24", "to $width"));
+    let ran = lab.growrun(&["compare", "worth.grow", "--set", "width=20", "--seeds", "2", "--index", "1", "--quiet"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = lab.growrun(&["compare", "worth.grow", "--set", "width=20", "--seeds", "2", "--index", "1"]);
+    let next = ran.stdout.lines().find_map(|line| line.trim().strip_prefix("next")).expect("what is next").trim();
+    let next = next.split("   ").next().expect("a command");
+    assert_eq!(next, "growrun compare worth.grow --set width=20 --seeds 2 --collect");
+    lab.compare(&["--set", "width=20", "--seeds", "2", "--index", "2"]);
+    let words: Vec<&str> = next.split(' ').skip(1).collect();
+    assert_eq!(lab.growrun(&words).code, 0, "it can be done as it is told");
+}
+
+#[test]
 fn a_repeated_rate_falls_as_often_in_every_budget() {
     let schedule = "\
 experiment \"worth\"

@@ -40,6 +40,17 @@ fn what_cannot_be_compared_is_said() {
 }
 
 #[test]
+fn a_limit_ends_the_comparison_and_cuts_no_budget() {
+    let lab = Lab::new(SCHEDULE);
+    // `small` needs more steps than the schedule has.
+    let ran = lab.growrun(&["compare", "worth.grow", "--seeds", "1", "--steps-limit", "70"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stderr.contains("G0603") && ran.stderr.contains("`small` needs more than 70 steps"), "{}", ran.stderr);
+    let told = lab.compare(&["--seeds", "1"]);
+    assert!(told["arms"]["small"]["flops_off"].as_f64().is_some_and(|off| off < 0.01), "it was not kept: {told}");
+}
+
+#[test]
 fn arms_are_measured_by_the_same() {
     let arms = |first: &str, second: &str, by: &str| {
         format!(

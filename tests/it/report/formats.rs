@@ -182,7 +182,7 @@ fn a_strangers_paths_lead_nowhere() {
     runs[1].run = "../../outside/sides-more/0001".into();
     lab::write(&folder, &comparison);
     let page = text(&report::write(&Real::default(), &folder).expect("a page"));
-    assert!(page.contains("The metrics of 2 runs could not be read"));
+    assert!(page.contains("2 runs told no metrics that can be drawn"));
     assert!(!page.contains("Before and after"));
     let (_lab, run) = Lab::trained();
     std::fs::remove_file(run.join("metrics.jsonl")).expect("removed");

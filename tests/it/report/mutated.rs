@@ -201,5 +201,5 @@ fn a_comparison_of_many_runs_reads_a_bounded_part() {
     std::fs::write(folder.path().join("r/metrics.jsonl"), &texts().metrics).expect("written");
     all_formats(folder.path());
     let page = report::render(&report::read(&Real::default(), folder.path()).expect("it is there"), Format::Html);
-    assert!(page.contains("could not be read and are not drawn"));
+    assert!(page.contains("told no metrics that can be drawn"));
 }

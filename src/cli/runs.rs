@@ -6,8 +6,8 @@ use super::render::without_place;
 use super::terminal::{Style, say, say_json};
 use super::{Context, exit, numbers};
 use crate::base::text::harmless;
-use crate::base::world::{Entry, Result};
-use crate::base::{Sources, World};
+use crate::base::world::Entry;
+use crate::base::{Error, Refusal, Sources, World};
 use crate::compare::{self, schema::Comparison};
 use crate::record::load;
 use crate::record::schema::{Metric, Record};
@@ -25,16 +25,19 @@ struct Run {
     record: Record,
 }
 
-/// A comparison that can be read.
+/// A comparison, or why it cannot be read.
 struct Compared {
     path: String,
-    comparison: Comparison,
+    comparison: Result<Comparison, Refusal>,
 }
 
 impl Compared {
     /// `yes`, `no`, `undecided`, or that it goes on.
     fn answer(&self) -> &'static str {
-        self.comparison.result.as_ref().map_or("unfinished", |result| result.verdict.answer.word())
+        match &self.comparison {
+            Err(_) => "unreadable",
+            Ok(comparison) => comparison.result.as_ref().map_or("unfinished", |result| result.verdict.answer.word()),
+        }
     }
 }
 
@@ -104,19 +107,21 @@ fn comparisons(world: &dyn World, folder: &Path) -> Vec<Compared> {
     let all = inside(folder).into_iter().flat_map(|path| std::iter::once(path.clone()).chain(inside(&path)));
     let is_there = |path: &PathBuf| matches!(world.entry(&path.join(compare::FILE)), Ok(Some(Entry::File { .. })));
     all.filter(is_there)
-        .filter_map(|path| {
-            let comparison = compare::read(world, &path).ok()?;
-            Some(Compared { path: path.display().to_string(), comparison })
-        })
+        .map(|path| Compared { path: path.display().to_string(), comparison: compare::read(world, &path) })
         .collect()
 }
 
 fn answers(compared: &[Compared], style: Style) -> String {
     let mut rows = vec![["comparison", "worth it", "why"].map(str::to_string).to_vec()];
     for one in compared {
-        let reason = one.comparison.result.as_ref().map(|result| result.verdict.reason.clone());
-        let again = || "`growrun compare` with the same words goes on".to_string();
-        rows.push(vec![one.path.clone(), one.answer().into(), reason.unwrap_or_else(again)]);
+        let why = match &one.comparison {
+            Err(refusal) => refusal.message.clone(),
+            Ok(comparison) => match &comparison.result {
+                Some(result) => result.verdict.reason.clone(),
+                None => "`growrun compare` with the same words goes on".into(),
+            },
+        };
+        rows.push(vec![one.path.clone(), one.answer().into(), why]);
     }
     let mut lines = aligned(&rows).into_iter().map(|line| harmless(&line).into_owned());
     let head = lines.next().unwrap_or_default();
@@ -126,7 +131,7 @@ fn answers(compared: &[Compared], style: Style) -> String {
 }
 
 /// The folder itself when it is a run, else the runs in it and in the folders of it.
-fn find(world: &dyn World, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+fn find(world: &dyn World, folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
     let is_run = |path: &Path| matches!(world.entry(&path.join("run.yaml")), Ok(Some(Entry::File { .. })));
     if is_run(folder) {
         let name = folder.file_name().map_or_else(|| ".".into(), |name| name.to_string_lossy().into_owned());
@@ -157,7 +162,7 @@ fn value(record: &Record, metric: &str) -> Option<f64> {
 
 /// The metric to sort by: the one that was asked for, with or without `val_`; else what most runs have. The error: what
 /// there is.
-fn wanted(runs: &Runs, good: &[Run]) -> std::result::Result<Option<String>, Vec<String>> {
+fn wanted(runs: &Runs, good: &[Run]) -> Result<Option<String>, Vec<String>> {
     let mut known: Vec<(String, usize)> = Vec::new();
     for metric in good.iter().flat_map(|run| results(&run.record)) {
         match known.iter_mut().find(|(name, _)| *name == metric.name) {

@@ -27,7 +27,7 @@ use schema::{Comparison, SCHEMA};
 use std::path::Path;
 
 /// Its file in the comparison's folder.
-pub const FILE: &str = "comparison.yaml";
+pub const FILE: &str = crate::record::load::COMPARISON;
 /// Its point keeps it apart from the folders of arms.
 const LOCK: &str = "comparison.lock";
 

@@ -38,9 +38,27 @@ pub fn record_file(world: &dyn World, path: &Path) -> Result<Record, Refusal> {
     Ok(record)
 }
 
+/// The file in the folder of a comparison, whose runs lie beneath it.
+pub const COMPARISON: &str = "comparison.yaml";
+
+/// Refuses the folder of a comparison in the place of a run's.
+pub(super) fn no_comparison(world: &dyn World, folder: &Path) -> Result<(), Refusal> {
+    let is_there = |name: &str| matches!(world.entry(&folder.join(name)), Ok(Some(_)));
+    if is_there(RECORD) || !is_there(COMPARISON) {
+        return Ok(());
+    }
+    let shown = folder.display();
+    Err(Refusal::error(
+        "G0803",
+        format!("`{shown}` is a comparison, not a run"),
+        format!("name one of its runs, such as {shown}/grown/seed-0; `growrun report {shown}` shows all of them"),
+    ))
+}
+
 fn text(world: &dyn World, path: &Path) -> Result<String, Refusal> {
     // A stranger's run may hold a link in the place of its record.
     let (folder, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    no_comparison(world, folder)?;
     let content = world.read_beneath(folder, Path::new(name), yaml::BYTES_MAX).map_err(|error| unreadable(&error))?;
     String::from_utf8(content).map_err(|_| broken(path, "it is not UTF-8"))
 }

@@ -79,6 +79,7 @@ pub fn directory(world: &dyn World, folder: &Path) -> Result<Verified, Refusal> 
 
 fn once(world: &dyn World, folder: &Path) -> Result<Verified, Refusal> {
     let path = folder.join(RECORD);
+    load::no_comparison(world, folder)?;
     let content = world.read_beneath(folder, Path::new(RECORD), yaml::BYTES_MAX);
     let content = content.map_err(|error| load::unreadable(&error))?;
     let differs = |problem: &str| Check { what: RECORD.into(), found: Found::Differs(Difference::new(problem)) };

@@ -22,6 +22,27 @@ fn what_is_there_is_not_done_again() {
     assert_eq!((&more["metric"], &more["higher_is_better"]), (&Value::from("test_loss"), &Value::from(false)));
 }
 
+#[test]
+fn a_comparison_is_listed_and_told_from_a_run() {
+    let lab = Lab::new(SCHEDULE);
+    lab.compare(&["--seeds", "1"]);
+    let listed = lab.growrun(&["runs"]);
+    assert!(listed.stdout.contains("undecided   grown is"), "{}", listed.stdout);
+    let folder = lab.comparison_folder();
+    let verified = lab.growrun(&["verify", &folder.display().to_string()]);
+    assert!(verified.code == 2 && verified.stderr.contains("is a comparison, not a run"), "{}", verified.stderr);
+    // An answer that somebody has written in the place of another one is none.
+    let file = folder.join("comparison.yaml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, text.replace("answer: undecided", "answer: yes")).expect("written");
+    let listed = lab.growrun(&["runs"]);
+    assert!(listed.stdout.contains("unreadable") && !listed.stdout.contains("  yes"), "{}", listed.stdout);
+    let reported = lab.growrun(&["report", &folder.display().to_string()]);
+    assert!(reported.code == 2 && reported.stderr.contains("G0809"), "{}", reported.stderr);
+    lab.compare(&["--seeds", "1"]);
+    assert_eq!(lab.comparison().result.map(|result| result.verdict.answer.word()), Some("undecided"));
+}
+
 /// A table of two clouds, the second `apart` from the first.
 fn clouds(apart: usize) -> String {
     let row = |n: usize| format!("{},{},{}\n", n % 7 + n % 2 * apart, n % 5, n % 2);

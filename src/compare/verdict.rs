@@ -195,7 +195,8 @@ mod tests {
     fn ask_off(culprit: &str, off: f64, pairs: &[&[Option<f64>]]) -> Verdict {
         let differences: Vec<Difference> =
             pairs.iter().zip(["small", "large"]).map(|(pairs, arm)| difference(arm, pairs)).collect();
-        let count = pairs[0].iter().filter(|pair| pair.is_none()).count();
+        let own = usize::from(culprit == "large").min(pairs.len() - 1);
+        let count = pairs[own].iter().filter(|pair| pair.is_none()).count();
         let lost = |arm: &str| vec!["diverged"; if arm == culprit { count } else { 0 }];
         let question = Question {
             reference: "grown",

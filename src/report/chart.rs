@@ -218,8 +218,8 @@ fn legend_rows(series: &[Series]) -> Vec<Vec<(usize, bool, String, f64)>> {
     let mut rows: Vec<Vec<(usize, bool, String, f64)>> = Vec::new();
     let mut free = 0.0;
     for one in series {
-        let name = cut(&one.name, 28);
-        let wide = 40.0 + 6.4 * name.chars().count() as f64;
+        let name = cut(&one.name, 26);
+        let wide = 42.0 + 7.2 * name.chars().count() as f64;
         if rows.is_empty() || free + wide > WIDTH {
             rows.push(Vec::new());
             free = 0.0;

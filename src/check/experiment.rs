@@ -41,13 +41,18 @@ pub const ARMS_MAX: usize = 64;
 
 /// Checks what can be said of arms and sweeps before any is a schedule of its own: names and lets.
 pub fn structure(schedule: &Schedule, report: &mut Report) {
-    let names: Vec<&str> = schedule.arms.iter().map(|arm| arm.name.node.as_str()).collect();
     let lets: Vec<&str> = schedule.lets.iter().map(|definition| definition.name.node.as_str()).collect();
+    arms(schedule, &lets, report);
+    sweeps(schedule, &lets, report);
+}
+
+fn arms(schedule: &Schedule, lets: &[&str], report: &mut Report) {
+    let names: Vec<&str> = schedule.arms.iter().map(|arm| arm.name.node.as_str()).collect();
     for arm in &schedule.arms {
         head(&arm.head, &arm.name.node, &names, report);
         goes_round(arm, schedule, report);
         for definition in &arm.lets {
-            known_let(&definition.name, &lets, report);
+            known_let(&definition.name, lets, report);
         }
     }
     if let Some(arm) = schedule.arms.get(ARMS_MAX) {
@@ -105,6 +110,9 @@ pub fn structure(schedule: &Schedule, report: &mut Report) {
             }
         }
     }
+}
+
+fn sweeps(schedule: &Schedule, lets: &[&str], report: &mut Report) {
     let product =
         schedule.sweeps.iter().fold(1_usize, |product, sweep| product.saturating_mul(sweep.values.len().max(1)));
     if let Some(last) = schedule.sweeps.last().filter(|_| product > ARMS_MAX && schedule.sweeps.len() > 1) {
@@ -115,7 +123,7 @@ pub fn structure(schedule: &Schedule, report: &mut Report) {
         );
     }
     for sweep in &schedule.sweeps {
-        known_let(&sweep.name, &lets, report);
+        known_let(&sweep.name, lets, report);
         for (at, value) in sweep.values.iter().enumerate() {
             let text = schedule.sources.slice(value.span);
             let same = |other: &&Spanned<Atom>| schedule.sources.slice(other.span) == text;
@@ -137,6 +145,14 @@ pub fn structure(schedule: &Schedule, report: &mut Report) {
             );
         }
     }
+}
+
+/// What a comparison is told whose first arm begins with another one's end: the message and the help.
+pub fn begins_late(arm: &str, other: &str) -> (String, String) {
+    (
+        format!("`{arm}` is the first arm, but it begins with what `{other}` ends with"),
+        format!("name `{other}` first: the others are given what the first arm spends"),
+    )
 }
 
 /// Whether an action is one of the operators, which change the network or freeze it.

@@ -111,14 +111,8 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
     if let Some(line) = first.as_ref().and_then(|checked| checked.comparison.as_ref())
         && let Some((reference, other)) = line.arms.first().and_then(|name| Some((name, begins(name)?)))
     {
-        report.add(
-            Diagnostic::error(
-                "G0225",
-                line.span,
-                format!("`{reference}` is the first arm, but it begins with what `{other}` ends with"),
-            )
-            .help(format!("name `{other}` first: the others are given what the first arm spends")),
-        );
+        let (message, help) = experiment::begins_late(reference, other);
+        report.add(Diagnostic::error("G0225", line.span, message).help(help));
     }
     let failed = report.errors() > 0;
     let sweeps = schedule.sweeps.iter().map(|sweep| Sweep {

@@ -11,13 +11,12 @@ use super::{Context, confine, exit, machine, training};
 use crate::base::numbers;
 use crate::base::world::Confinement;
 use crate::base::{Diagnostic, Refusal, Severity};
-use crate::check::{self, Limits, conditions, cost, flops};
+use crate::check::{Limits, conditions};
 use crate::compare::conduct::{self, Halt, Means};
 use crate::compare::desk::{Desk, Opened};
 use crate::compare::plan::{self, Plan, Question, Trouble};
 use crate::compare::{self, outcome};
 use crate::record::{Origin, slug};
-use crate::run::Calibration;
 use crate::{report, run, syntax};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -51,13 +50,7 @@ pub(super) fn of_session(
     confinement: Confinement,
     command: Vec<String>,
 ) -> i32 {
-    let mut found = session.diagnostics.clone();
-    if !session.has_errors() {
-        let obstacles = session.obstacles();
-        // What only warned of the same place is now what forbids the comparison.
-        found.retain(|known| !obstacles.iter().any(|new| new.code == known.code && new.span() == known.span()));
-        found.extend(obstacles);
-    }
+    let found = session.found_for_a_run();
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) || session.checked.program.is_none() {
         return context.refuse(&found, session.sources(), compare.json);
     }
@@ -150,7 +143,7 @@ fn all(
         let of_a_run = Limits { disk: None, ..limits };
         opened.push(prepare(context, compare, session, settings, of_a_run, threads, command)?);
     }
-    let ones = |opened: Vec<(Desk, One, usize)>| opened.into_iter().map(|(_, one, _)| one).collect::<Vec<One>>();
+    let ones = |opened: Vec<(Desk, One)>| opened.into_iter().map(|(_, one)| one).collect::<Vec<One>>();
     if compare.list {
         return Ok(Done::Listed(ones(opened)));
     }
@@ -166,11 +159,10 @@ fn all(
         origin: origin.clone(),
     };
     if let Some(index) = compare.index {
-        let jobs = opened.iter().flat_map(|(desk, one, workers)| {
-            plan::jobs(&one.plan).into_iter().map(move |job| (desk, one, *workers, job))
-        });
+        let jobs =
+            opened.iter().flat_map(|(desk, one)| plan::jobs(&one.plan).into_iter().map(move |job| (desk, one, job)));
         let jobs: Vec<_> = jobs.collect();
-        let Some((desk, one, workers, job)) = index.checked_sub(1).and_then(|at| jobs.get(at as usize)) else {
+        let Some((desk, one, job)) = index.checked_sub(1).and_then(|at| jobs.get(at as usize)) else {
             let message = format!("there is no job {index}");
             let help = format!("the jobs are 1 to {}; `--list` shows them", jobs.len());
             return Err(Refusal::error("G0911", message, help).into());
@@ -178,12 +170,13 @@ fn all(
         enough_disk(limits.disk, one, job.len())?;
         compare::begin(context.world, &one.folder, &one.plan.comparison)?;
         let progress = told::Progress::new(context.terminal, compare.quiet, one, job.len());
-        let done = conduct::conduct(desk, &one.plan, &one.folder, job, &means(*workers), &|told| progress.hear(told));
+        let done =
+            conduct::conduct(desk, &one.plan, &one.folder, job, &means(one.workers), &|told| progress.hear(told));
         progress.end();
         done?;
         return Ok(Done::Job(index, ones(opened)));
     }
-    for (desk, one, workers) in &mut opened {
+    for (desk, one) in &mut opened {
         let comparison = &one.plan.comparison;
         let missing = outcome::missing(context.world, comparison, &one.folder);
         if compare.collect && !missing.is_empty() {
@@ -193,7 +186,7 @@ fn all(
         compare::begin(context.world, &one.folder, comparison)?;
         let progress = told::Progress::new(context.terminal, compare.quiet, one, missing.len());
         let done =
-            conduct::conduct(desk, &one.plan, &one.folder, &missing, &means(*workers), &|told| progress.hear(told));
+            conduct::conduct(desk, &one.plan, &one.folder, &missing, &means(one.workers), &|told| progress.hear(told));
         progress.end();
         done?;
         let result = outcome::collect(desk, &one.plan, &one.folder)?;
@@ -204,17 +197,9 @@ fn all(
     Ok(Done::Compared(ones(opened)))
 }
 
-/// Refuses to begin runs that the disk has no room for: each leaves its final weights and its lines, and those that go on
-/// at once have checkpoints besides.
+/// Refuses to begin runs that the disk has no room for.
 fn enough_disk(limit: Option<u64>, one: &One, runs: usize) -> Result<(), Refusal> {
-    /// Of a line of metrics.jsonl, and of the record and the page.
-    const LINE: u64 = 500;
-    const REST: u64 = 64 << 10;
-    let Opened { program, timeline } = &one.plan.opened;
-    let checkpoint = cost::checkpoint(&check::last(program, timeline));
-    let evaluations = program.train.evaluate_every.map_or(1, |every| program.train.steps / every.max(1) + 1);
-    let each = checkpoint / 2 + evaluations.saturating_mul(LINE) + REST;
-    let wanted = each.saturating_mul(runs as u64).saturating_add(3 * checkpoint * one.workers.min(runs) as u64);
+    let wanted = plan::disk(&one.plan, runs, one.workers);
     match limit.filter(|limit| runs > 0 && wanted > *limit) {
         None => Ok(()),
         Some(limit) => Err(Refusal::error(
@@ -232,7 +217,7 @@ fn enough_disk(limit: Option<u64>, one: &One, runs: usize) -> Result<(), Refusal
 /// What it takes to find out how long a comparison will take.
 const CALIBRATION_SECONDS: f64 = 0.2;
 
-/// The comparison of some values of the sweeps, and how many of its runs are made at once.
+/// The comparison of some values of the sweeps.
 fn prepare<'w>(
     context: &'w Context,
     compare: &Compare,
@@ -241,7 +226,7 @@ fn prepare<'w>(
     limits: Limits,
     threads: usize,
     command: &[String],
-) -> Result<(Desk<'w>, One, usize), End> {
+) -> Result<(Desk<'w>, One), End> {
     let line = session.checked.comparison.as_ref();
     let question = Question {
         arms: line.map(|line| line.arms.clone()).unwrap_or_default(),
@@ -276,12 +261,10 @@ fn prepare<'w>(
         }
     };
     let folder = compare.out.join(slug(&plan.comparison.name)).join(plan::folder_name(&plan));
-    let opened = &plan.opened;
-    let course = flops::course(&opened.program, &opened.timeline);
     let compute = training::compute(context, 1, compare.resources.simd)?;
-    let measured = Calibration::measure(&opened.program, &course, &compute, context.world, CALIBRATION_SECONDS);
-    let expected = measured.map(|measured| measured.expected(&opened.program, &course, &opened.timeline).all);
-    Ok((desk, One { plan, folder, report: None, expected, workers }, workers))
+    let Opened { program, timeline } = &plan.opened;
+    let expected = run::expected_seconds(program, timeline, &compute, context.world, Some(CALIBRATION_SECONDS));
+    Ok((desk, One { plan, folder, report: None, expected, workers }))
 }
 
 /// `--by METRIC` is judged as in the `compare` line.

@@ -24,13 +24,7 @@ pub fn run(context: &Context, run: &Run, command: Vec<String>) -> i32 {
         }
         return super::compare::of_session(context, &Compare::of(run), &session, confinement, command);
     }
-    let mut found = session.diagnostics.clone();
-    if !session.has_errors() {
-        let obstacles = session.obstacles();
-        // What only warned of the same place is now what forbids the run.
-        found.retain(|known| !obstacles.iter().any(|new| new.code == known.code && new.span() == known.span()));
-        found.extend(obstacles);
-    }
+    let found = session.found_for_a_run();
     let has_errors = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let Some(program) = session.checked.program.as_ref().filter(|_| !has_errors) else {
         return context.refuse(&found, session.sources(), run.json);

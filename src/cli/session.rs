@@ -108,6 +108,18 @@ impl Session {
         self.checked.unavailable.iter().chain(&self.checked.missing).cloned().collect()
     }
 
+    /// Everything to tell before a run: what the checker says and, without a mistake, what forbids it.
+    pub fn found_for_a_run(&self) -> Vec<Diagnostic> {
+        let mut found = self.diagnostics.clone();
+        if !self.has_errors() {
+            let obstacles = self.obstacles();
+            // What only warned of the same place is now what forbids the run.
+            found.retain(|known| !obstacles.iter().any(|new| new.code == known.code && new.span() == known.span()));
+            found.extend(obstacles);
+        }
+        found
+    }
+
     /// Everything to tell when nothing is going to run: the words of later versions only warn.
     pub fn told(&self) -> Vec<Diagnostic> {
         let later = self.checked.unavailable.iter().cloned();

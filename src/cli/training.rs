@@ -19,9 +19,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// What a crash may cost of a run that its schedule never saves.
-const AUTOSAVE_SECONDS: f64 = 300.0;
-
 /// A run that is to be made or gone on with.
 pub struct Job<'a> {
     pub program: &'a Program,
@@ -42,7 +39,7 @@ pub fn options(context: &Context, resources: &Resources) -> Result<Options, Refu
     let compute = compute(context, threads, resources.simd)?;
     let interrupt = Arc::new(AtomicI32::new(0));
     watch_signals(&interrupt);
-    let autosave = Autosave::Seconds(AUTOSAVE_SECONDS);
+    let autosave = Autosave::Seconds(run::AUTOSAVE_SECONDS);
     let memory_max = resources.limits(context.world, Path::new("")).memory;
     Ok(Options { compute, interrupt, parameters_max: resources.parameters_limit, memory_max, autosave })
 }

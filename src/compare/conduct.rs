@@ -11,14 +11,11 @@ use crate::data::Dataset;
 use crate::nn::Architecture;
 use crate::record::schema::{self, Record};
 use crate::record::{Origin, Recorder, load, resume};
-use crate::run::{self, Autosave, Calibration, Event, Failure, Options, Status};
+use crate::run::{self, Autosave, Event, Failure, Options, Status};
 use crate::tensor::{Compute, Simd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
-
-/// What a crash may cost of a run.
-const AUTOSAVE_SECONDS: f64 = 300.0;
 
 /// What runs are made with; nothing of it changes a result.
 pub struct Means {
@@ -68,8 +65,8 @@ impl From<Failure> for Halt {
 pub enum Told {
     /// Of a run that goes on: completed steps and all.
     Stepped { run: (usize, usize), step: u64, steps: u64 },
-    /// `fresh`: it was not there before.
-    Done { run: (usize, usize), fresh: bool },
+    /// It is there, whoever made it.
+    Done { run: (usize, usize) },
 }
 
 /// Where a run lies beneath the folder of its comparison.
@@ -200,7 +197,7 @@ impl Bench<'_> {
         }
         let record = self.record(run)?;
         if record.as_ref().is_some_and(has_ended) || is_refused(self.desk.world, &self.path(run)) {
-            (self.told)(Told::Done { run, fresh: false });
+            (self.told)(Told::Done { run });
             return Ok(());
         }
         let (arm, seed) = (&self.plan.comparison.arms[run.0], self.plan.comparison.seeds[run.1]);
@@ -244,7 +241,7 @@ impl Bench<'_> {
         match status {
             Status::Interrupted { signal } => Err(Halt::Interrupted(signal)),
             _ => {
-                (self.told)(Told::Done { run, fresh: true });
+                (self.told)(Told::Done { run });
                 Ok(())
             }
         }
@@ -257,7 +254,7 @@ impl Bench<'_> {
             closed.diagnostics.iter().map(|found| format!("{}: {}\n", found.code, found.message)).collect();
         self.desk.world.create_folder(&path)?;
         self.desk.world.write(&path.join(REFUSED), told.concat().as_bytes())?;
-        (self.told)(Told::Done { run, fresh: true });
+        (self.told)(Told::Done { run });
         Ok(())
     }
 
@@ -276,15 +273,12 @@ impl Bench<'_> {
             interrupt: Arc::clone(&means.interrupt),
             parameters_max: means.parameters_max,
             memory_max: self.desk.limits.memory,
-            autosave: Autosave::Seconds(AUTOSAVE_SECONDS),
+            autosave: Autosave::Seconds(run::AUTOSAVE_SECONDS),
         };
         let (mut recorder, resumption) = match record {
             None => {
                 let recorder = Recorder::create_in(world, &path, program, dataset, means.origin.clone())?;
-                let course = flops::course(program, timeline);
-                let seconds = run::worth(&course);
-                let measured = Calibration::measure(program, &course, &options.compute, world, seconds);
-                let expected = measured.map(|measured| measured.expected(program, &course, timeline).all);
+                let expected = run::expected_seconds(program, timeline, &options.compute, world, None);
                 (recorder.of_arm(arm).lean().expecting(expected), None)
             }
             Some(record) => {

@@ -4,8 +4,9 @@ use super::arms::{self, Judged};
 use super::desk::{Closed, Desk, Opened, Wanted};
 use super::schema::{ArmPlan, Budget, Comparison, SCHEMA};
 use crate::base::{Args, Refusal, digest};
+use crate::check::experiment;
 use crate::check::program::{ActionKind, Choice};
-use crate::check::{self, Matching, Planned, Program};
+use crate::check::{self, Matching, Planned, Program, Vocabulary, cost};
 use crate::nn::Architecture;
 use crate::record::schema::{File, NUMERICS, STREAMS, Version};
 use crate::run;
@@ -86,10 +87,9 @@ pub fn plan(desk: &Desk, question: &Question) -> Result<Plan, Trouble> {
     };
     let word = match &question.by {
         Some(by) => by.split_once('_').map_or(by.as_str(), |(_, word)| word).to_string(),
-        None => scalar(&program).to_string(),
+        None => scalar(&program, &desk.vocabulary).to_string(),
     };
-    let vocabulary = run::vocabulary();
-    let higher = vocabulary.metrics.iter().any(|metric| metric.doc.word == word && metric.higher_is_better);
+    let higher = desk.vocabulary.metrics.iter().any(|metric| metric.doc.word == word && metric.higher_is_better);
     let part = if judged == Judged::Test { "test" } else { "val" };
     let is_followed = program.data.has_val && program.train.evaluate_every.is_some();
     let first = timeline.iter().find(|planned| planned.changes_the_network());
@@ -252,8 +252,7 @@ fn can_be_made(
 }
 
 /// The metric of a schedule that names none: its first that is one number, else the loss.
-fn scalar(program: &Program) -> &'static str {
-    let vocabulary = run::vocabulary();
+fn scalar(program: &Program, vocabulary: &Vocabulary) -> &'static str {
     let is_scalar = |word: &&&'static str| vocabulary.metrics.iter().any(|one| one.doc.word == **word && one.scalar);
     program.train.metrics.iter().find(is_scalar).copied().unwrap_or("loss")
 }
@@ -355,10 +354,8 @@ fn nothing(message: &str, help: &str) -> Refusal {
 }
 
 fn begins_late(arm: &str, other: &str) -> Refusal {
-    nothing(
-        &format!("`{arm}` is the first arm, but it begins with what `{other}` ends with"),
-        &format!("name `{other}` first: the others are given what the first arm spends"),
-    )
+    let (message, help) = experiment::begins_late(arm, other);
+    nothing(&message, &help)
 }
 
 /// The name of its folder: the same for the same question, so that one that was interrupted is found again, the jobs of
@@ -371,6 +368,19 @@ pub fn folder_name(plan: &Plan) -> String {
     let digest = digest::bytes(key.as_bytes());
     let hex = digest.rsplit(':').next().expect("a digest is never empty");
     format!("compare-{}", &hex[..8])
+}
+
+/// Bytes that so many of its runs need: each leaves its final weights and its lines, and those that go on at once have
+/// checkpoints besides.
+pub fn disk(plan: &Plan, runs: usize, workers: usize) -> u64 {
+    /// Of a line of metrics.jsonl, and of the record and the page.
+    const LINE: u64 = 500;
+    const REST: u64 = 64 << 10;
+    let Opened { program, timeline } = &plan.opened;
+    let checkpoint = cost::checkpoint(&check::last(program, timeline));
+    let evaluations = program.train.evaluate_every.map_or(1, |every| program.train.steps / every.max(1) + 1);
+    let each = checkpoint / 2 + evaluations.saturating_mul(LINE) + REST;
+    each.saturating_mul(runs as u64).saturating_add(3 * checkpoint * workers.min(runs) as u64)
 }
 
 /// The runs of a comparison that can be made apart: of each job the arms and the seed, by their places in the plan. A job

@@ -9,7 +9,7 @@
 
 use super::execute::batch_rows;
 use crate::base::World;
-use crate::check::flops::Course;
+use crate::check::flops::{self, Course};
 use crate::check::program::{ActionKind, Program, Trigger};
 use crate::check::{Planned, cost};
 use crate::data::{Features, Labels, Part, Scaling, Share};
@@ -70,6 +70,21 @@ pub struct Expected {
 /// For how long a run is worth calibrating, in seconds: in proportion to what it will roughly take.
 pub fn worth(course: &Course) -> f64 {
     (SHARE * course.flops() as f64 / CRUDE_FLOPS).clamp(SECONDS.0, SECONDS.1)
+}
+
+/// How long a run of the program takes from its first step, found out in so many seconds; without a number, in
+/// proportion to the run.
+pub fn expected_seconds(
+    program: &Program,
+    timeline: &[Planned],
+    compute: &Compute,
+    world: &dyn World,
+    seconds: Option<f64>,
+) -> Option<f64> {
+    let course = flops::course(program, timeline);
+    let seconds = seconds.unwrap_or_else(|| worth(&course));
+    let calibration = Calibration::measure(program, &course, compute, world, seconds)?;
+    Some(calibration.expected(program, &course, timeline).all)
 }
 
 impl Calibration {

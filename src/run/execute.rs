@@ -43,6 +43,9 @@ pub enum Autosave {
     Steps(BTreeSet<u64>),
 }
 
+/// What a crash may cost of a run that its schedule never saves.
+pub const AUTOSAVE_SECONDS: f64 = 300.0;
+
 /// Saving takes at most this share of the time, but for what the schedule asks for.
 const AUTOSAVE_SHARE: f64 = 0.02;
 

@@ -19,12 +19,12 @@ mod shock;
 mod training;
 
 pub use crate::grow::MEASURED;
-pub use calibrate::{Calibration, Expected, worth};
+pub use calibrate::{Calibration, Expected, expected_seconds, worth};
 pub use event::{
     Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, Heading, MetricValue, Reason, RolledBack, Shock,
     Started, Status, Stepped,
 };
-pub use execute::{Autosave, Consumer, Failure, Options, execute, proceed};
+pub use execute::{AUTOSAVE_SECONDS, Autosave, Consumer, Failure, Options, execute, proceed};
 pub use history::History;
 pub use measuring::measure;
 pub use progress::{Progress, Resumption, Saved};

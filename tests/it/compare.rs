@@ -8,8 +8,8 @@ mod refused;
 use crate::cli::{Ran, folder, growrun};
 use growrun::base::world::Real;
 use growrun::compare::{self, schema::Comparison};
-use growrun::record::load;
 use growrun::record::schema::Record;
+use growrun::record::{lines, load};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,13 @@ impl Lab {
 
     fn comparison(&self) -> Comparison {
         compare::read(&Real::default(), &self.comparison_folder()).expect("a comparison")
+    }
+
+    /// The learning rate at the last evaluation of an arm.
+    fn last_rate(&self, arm: &str, seed: u64) -> f64 {
+        let file = self.comparison_folder().join(format!("{arm}/seed-{seed}/metrics.jsonl"));
+        let lines = lines::read(&std::fs::read(file).expect("lines")).expect("lines");
+        lines.last().and_then(|line| line["lr"].as_f64()).expect("a rate")
     }
 
     fn record(&self, arm: &str, seed: u64) -> Record {

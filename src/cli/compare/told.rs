@@ -94,7 +94,7 @@ impl Progress {
                     None => going.push((run, part)),
                 }
             }
-            Told::Done { run, .. } => {
+            Told::Done { run } => {
                 going.retain(|(known, _)| *known != run);
                 *ended += 1;
                 // Some lines, evenly spread.

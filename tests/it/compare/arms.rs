@@ -79,11 +79,7 @@ fn the_rate_covers_each_budget_and_its_events_go_along() {
     let lr = format!("step 0.003 0.5x every {} steps of {planned}, over {given}", 2 * EPOCH);
     assert_eq!(small.resolved.lr, lr);
     // As many drops as were written, and the event besides: all arms end with the rate of the reference.
-    let last = |arm: &str| {
-        let lines = std::fs::read(lab.comparison_folder().join(arm).join("seed-3/metrics.jsonl")).expect("lines");
-        let lines = growrun::record::lines::read(&lines).expect("lines");
-        lines.last().and_then(|line| line["lr"].as_f64()).expect("a rate")
-    };
+    let last = |arm: &str| lab.last_rate(arm, 3);
     for arm in ["small", "large", "large_rest", "grown_random"] {
         assert_eq!(last(arm), last("grown"), "{arm}");
     }
@@ -235,11 +231,7 @@ during step 60..61 set lr by 0.1x
 ";
     let lab = Lab::new(schedule);
     lab.compare(&["--seeds", "1"]);
-    let last = |arm: &str| {
-        let lines = std::fs::read(lab.comparison_folder().join(arm).join("seed-0/metrics.jsonl")).expect("lines");
-        let lines = growrun::record::lines::read(&lines).expect("lines");
-        lines.last().and_then(|line| line["lr"].as_f64()).expect("a rate")
-    };
+    let last = |arm: &str| lab.last_rate(arm, 0);
     assert!(steps(&lab.record("large", 0)) < 20);
     for arm in ["small", "large", "large_epochs", "grown_random"] {
         let off = last(arm) / last("grown");

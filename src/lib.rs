@@ -9,7 +9,7 @@
 //! 6  record
 //! 5  run
 //! 4  check | train
-//! 3  grow | optim
+//! 3  grow | optim | weights
 //! 2  nn
 //! 1  tensor | syntax | data
 //! 0  base
@@ -30,3 +30,4 @@ pub mod run;
 pub mod syntax;
 pub mod tensor;
 pub mod train;
+pub mod weights;

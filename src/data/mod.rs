@@ -8,7 +8,7 @@
 mod load;
 mod part;
 mod place;
-mod read;
+pub mod read;
 mod scaling;
 mod sources;
 mod split;

@@ -3,12 +3,15 @@
 use crate::base::digest::Tensors;
 use crate::base::text::short;
 use crate::nn::{Parameter, SlotKind};
+use crate::weights::safetensors::header;
+use crate::weights::values::numbers;
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, View};
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+
+pub use crate::weights::safetensors::HEADER_BYTES_MAX;
 
 /// A tensor with its values in row-major order: those of a file that was read, or borrowed from a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,10 +164,6 @@ pub fn write(tensors: &BTreeMap<String, Array>, note: &str) -> Vec<u8> {
     safetensors::serialize(tensors, Some(metadata)).expect("names are unique and sizes fit")
 }
 
-/// Bytes of a header that are read. One tensor takes about a hundred, the largest published models have less than
-/// a hundredth of this, and what is built of a hostile header is some twenty times as much.
-pub const HEADER_BYTES_MAX: u64 = 8 << 20;
-
 /// All tensors of a file by name. Sizes are compared with the bytes present before anything is built.
 pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array<'static>>, String> {
     header(content)?;
@@ -181,53 +180,6 @@ pub fn read(content: &[u8]) -> Result<BTreeMap<String, Array<'static>>, String> 
         tensors.insert(name.to_string(), Array { shape: view.shape().to_vec(), values });
     }
     Ok(tensors)
-}
-
-/// Refuses a header that is too long, and one that names a tensor twice: readers disagree on which of the two
-/// they take. All else that can be wrong with it, the `safetensors` crate finds.
-fn header(content: &[u8]) -> Result<(), String> {
-    let Some((length, rest)) = content.split_first_chunk() else { return Err("it is cut off".into()) };
-    let length = u64::from_le_bytes(*length);
-    if length > rest.len() as u64 {
-        return Err(format!("it declares a header of {length} bytes, but only {} follow", rest.len()));
-    }
-    if length > HEADER_BYTES_MAX {
-        return Err(format!("its header of {length} bytes is too long; at most {HEADER_BYTES_MAX} are read"));
-    }
-    let header = &rest[..length as usize];
-    serde_json::from_slice::<Names>(header).map_err(|error| format!("its header cannot be read: {error}"))?;
-    Ok(())
-}
-
-/// The keys of a JSON object, each of them once.
-struct Names;
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Names;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("an object with a key for each tensor")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-                let mut seen = BTreeSet::new();
-                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    if let Some(twice) = seen.replace(name) {
-                        return Err(A::Error::custom(format!("`{}` stands there twice", short(&twice))));
-                    }
-                }
-                Ok(Names)
-            }
-        }
-        deserializer.deserialize_map(Keys)
-    }
-}
-
-fn numbers<T, const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    data.chunks_exact(N).map(|bytes| read(bytes.try_into().expect("chunks of that many"))).collect()
 }
 
 /// The first 16 digits of each parameter's digest: enough to name the one that differs.

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("nn", 2),
     ("grow", 3),
     ("optim", 3),
+    ("weights", 3),
     ("check", 4),
     ("train", 4),
     ("run", 5),

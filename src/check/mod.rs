@@ -16,6 +16,7 @@ pub mod data;
 pub mod experiment;
 mod file_words;
 pub mod flops;
+mod given;
 mod join;
 pub mod model;
 pub mod program;
@@ -280,6 +281,14 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
     let read = read_events(&schedule.events, &schedule.sources, &context, &mut doubtful, &mut report);
     let comparison = experiment::compare(&schedule, arms, &context, &mut report);
 
+    let folder_at = |span: Span| folder_of_file(span, &schedule.sources, request.folder);
+    let mut files = given::Files::new(&place, &folder_at);
+    // A run that goes on has its weights, and an arm with another arm's network draws them.
+    if let (Some(model), None, None) = (&model, request.standing, request.arm.initial) {
+        files.of_the_model(model, header.is_some(), &mut report);
+    }
+    files.of_the_events(&read, &mut report);
+
     let mut timeline = Vec::new();
     if let Some(model) = &model {
         let load = cost::Load {
@@ -298,6 +307,7 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
             doubtful: doubtful.clone(),
             load,
             past: request.standing.map(|standing| (standing.step, standing.done.clone())),
+            inserted: files.inserted().clone(),
         };
         let stop_when = train.as_ref().map_or(&[][..], |train| &train.stop_when);
         timeline = replay::replay(&read, start, &time, &request.limits, &mut report);
@@ -306,10 +316,11 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
             reach::judge(&read, stop_when, &timeline, &context, &mut report);
         }
     }
-    let missing = data.as_ref().and_then(|data| data.missing.clone());
+    let (given, weights_missing) = files.finish();
+    let missing = data.as_ref().and_then(|data| data.missing.clone()).or(weights_missing);
     let failed = report.errors() > 0;
     let program = match (data.and_then(|data| data.plan), model, train.and_then(|train| train.plan)) {
-        (Some(data), Some(model), Some(train)) if !failed => Some(Program {
+        (Some(data), Some(model), Some(train)) if !failed && missing.is_none() => Some(Program {
             sources: schedule.sources.clone(),
             name: experiment::name(&schedule),
             seed,
@@ -317,6 +328,7 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
             data,
             data_folder: folder,
             architecture: request.arm.initial.cloned().unwrap_or(model.architecture),
+            given,
             train,
             events: read.into_iter().map(|read| read.event).collect(),
             lets: crate::syntax::lets_as_text(&schedule),
@@ -418,8 +430,12 @@ fn missing_sections(schedule: &Schedule, report: &mut Report) {
 
 /// The folder of the file that a section stands in: its paths are relative to that.
 fn folder_of(section: Option<&Section>, sources: &Sources, folder: &Path) -> PathBuf {
-    let Some(section) = section else { return folder.into() };
-    let file = section.keyword.span.file as usize;
+    section.map_or_else(|| folder.into(), |section| folder_of_file(section.keyword.span, sources, folder))
+}
+
+/// The folder of the file that `span` lies in.
+fn folder_of_file(span: Span, sources: &Sources, folder: &Path) -> PathBuf {
+    let file = span.file as usize;
     match sources.0.get(file) {
         Some(source) if file > 0 && !source.name.starts_with('<') => {
             Path::new(&source.name).parent().map_or_else(|| folder.into(), Path::to_path_buf)

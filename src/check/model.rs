@@ -1,6 +1,6 @@
 //! The `model` section: layers in order, from the registry of layer kinds.
 
-use super::arguments::{self, cover, found, text_of};
+use super::arguments::{self, found, text_of};
 use super::report::{Report, place};
 use super::suggest;
 use super::vocabulary::Vocabulary;
@@ -8,6 +8,7 @@ use crate::base::{Arg, Args, Diagnostic, Doc, Kind, Shape, Span, Spanned, Value}
 use crate::nn::layers::{self, Description};
 use crate::nn::{Architecture, Feature, LAYERS, Layer, LayerKind, Settings, Task, Width};
 use crate::syntax::{Atom, Phrase, Section};
+use crate::weights::fit;
 use std::collections::{HashMap, HashSet};
 
 /// Names that no layer can have, because they mean something else where a layer is named.
@@ -44,7 +45,14 @@ static MAP: Doc = Doc {
             shape: Shape::Keyword(&[Kind::Label]),
             required: true,
             default: "",
-            help: "the parameter: `h1.weight`",
+            help: "the parameter: `h1.weight`; or a layer, where `tensor` is what the file calls that: `map \"fc1\" to h1`",
+        },
+        Arg {
+            name: "transpose",
+            shape: Shape::Flag,
+            required: false,
+            default: "only a `kernel`",
+            help: "the file has it as [in, out]",
         },
     ],
     one_of: &[],
@@ -69,6 +77,25 @@ pub struct ModelRead {
     pub causes: HashMap<String, Cause>,
     /// Layers of which something is not known because of a mistake.
     pub doubtful: HashSet<String>,
+    /// `model from`: the file of all that is not drawn.
+    pub from: Option<Spanned<String>>,
+    pub maps: Vec<MapRead>,
+    pub layers_from: Vec<LayerFrom>,
+}
+
+/// A `map` statement.
+#[derive(Clone, Debug)]
+pub struct MapRead {
+    pub map: fit::Map,
+    pub span: Span,
+}
+
+/// A layer that begins with a file of its own.
+#[derive(Clone, Debug)]
+pub struct LayerFrom {
+    pub layer: String,
+    pub file: Spanned<String>,
+    pub prefix: Option<String>,
 }
 
 /// What the data says of both ends; unknown ends are taken as they come.
@@ -86,9 +113,7 @@ pub struct Ends {
 pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mut Report) -> ModelRead {
     let (head, diagnostics) = arguments::read(&MODEL, &section.head, section.keyword.span, vocabulary);
     report.extend(diagnostics);
-    if head.has("from") {
-        report.not_yet(cover(section.keyword.span, head.span_of("from")), "`model from`");
-    }
+    let from = head.text("from").map(|text| Spanned::new(text.to_string(), head.span_of("from")));
     // As in PyTorch, a network without a convolution sees an image as one long vector: `h1.weight` is [out, in].
     let kind_of = |phrase: &Phrase| match phrase.atoms.get(1) {
         Some(Spanned { node: Atom::Word(word), .. }) => layers::find(word),
@@ -105,12 +130,14 @@ pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mu
             architecture: Architecture::new(ends.inputs, ends.area, ends.task),
             causes: HashMap::new(),
             doubtful: HashSet::new(),
+            from,
+            maps: Vec::new(),
+            layers_from: Vec::new(),
         },
         names: HashMap::new(),
         ends,
         vocabulary,
         report,
-        maps: Vec::new(),
     };
     for phrase in &section.body {
         reader.statement(phrase);
@@ -125,8 +152,6 @@ struct Reader<'a> {
     ends: &'a Ends,
     vocabulary: &'a Vocabulary,
     report: &'a mut Report,
-    /// Layers that `map` statements name.
-    maps: Vec<(String, Span)>,
 }
 
 /// One statement taken apart.
@@ -162,11 +187,18 @@ impl Reader<'_> {
     fn map(&mut self, doc: &'static Doc, phrase: &Phrase, count: usize) {
         let (args, diagnostics) = arguments::read(doc, &phrase.atoms[count..], phrase.span, self.vocabulary);
         self.report.extend(diagnostics);
-        if let Some(to) = args.text("to") {
-            let layer = to.split('.').next().unwrap_or(to).to_string();
-            self.maps.push((layer, args.span_of("to")));
+        let (Some(tensor), Some(to)) = (args.text("tensor"), args.text("to")) else { return };
+        let map = fit::Map { tensor: tensor.into(), to: to.into(), transpose: args.has("transpose") };
+        if let Some(first) = self.read.maps.iter().find(|read| read.map.to == map.to) {
+            self.report.add(
+                Diagnostic::error("G0108", args.span_of("to"), format!("`{}` is mapped twice", map.to))
+                    .here("the second")
+                    .label(first.span, "the first")
+                    .help("leave one out"),
+            );
+            return;
         }
-        self.report.not_yet(phrase.span, "`map`");
+        self.read.maps.push(MapRead { map, span: phrase.span });
     }
 
     fn refuse_block(&mut self, layer: &LayerText, phrase: &Phrase) {
@@ -331,9 +363,7 @@ impl Reader<'_> {
         if !kind.runs() && layer.kind.is_some() {
             self.report.not_yet(args.span, &format!("a `{}` layer", kind.doc().word));
         }
-        if layer.kind.is_some() && args.doc.arg("from").is_some() && args.has("from") {
-            self.report.not_yet(args.span_of("from"), "`from`");
-        }
+        self.begins_with(&layer.name.node, &args);
         let span = if args.doc.arg("width").is_some() { args.span_of("width") } else { args.span };
         if let Some(width) = description.width {
             let cause = Cause { span, text: format!("is {width} wide here") };
@@ -345,6 +375,32 @@ impl Reader<'_> {
             self.read.causes.insert(format!("{}.activation", layer.name.node), cause);
         }
         self.read.architecture.make_layer(&layer.name.node, kind, description, input)
+    }
+
+    /// Notes the file that a layer begins with.
+    fn begins_with(&mut self, layer: &str, args: &Args) {
+        let text = |name: &str| args.doc.arg(name).and_then(|_| args.text(name));
+        let (from, prefix) = (text("from"), text("prefix").map(str::to_string));
+        let Some(from) = from else {
+            if prefix.is_some() {
+                self.report.add(
+                    Diagnostic::error("G0106", args.span_of("prefix"), "`prefix` says what a file calls the layer")
+                        .here("there is no `from`")
+                        .help("add the file: `from \"weights.npz\" prefix \"fc1\"`"),
+                );
+            }
+            return;
+        };
+        if args.has("init") {
+            self.report.add(
+                Diagnostic::error("G0108", args.span_of("init"), format!("`{layer}` begins with given weights"))
+                    .here("and here it is drawn")
+                    .label(args.span_of("from"), "given here")
+                    .help("leave out `init` or `from`"),
+            );
+        }
+        let file = Spanned::new(from.to_string(), args.span_of("from"));
+        self.read.layers_from.push(LayerFrom { layer: layer.into(), file, prefix });
     }
 
     fn residual(&mut self, kind: &'static dyn LayerKind, layer: LayerText) {
@@ -411,17 +467,31 @@ impl Reader<'_> {
     }
 
     fn finish(self, section: &Section) -> ModelRead {
-        for (layer, span) in &self.maps {
-            if !self.names.contains_key(layer) {
-                let names: Vec<&str> = self.names.keys().map(String::as_str).collect();
-                let diagnostic = Diagnostic::error("G0101", *span, format!("there is no layer `{layer}`"));
-                self.report.add(match suggest::help(layer, names) {
-                    Some(help) => diagnostic.help(help),
-                    None => diagnostic,
-                });
+        let mut read = self.read;
+        read.maps.retain(|MapRead { map, span }| {
+            let layer = map.to.split('.').next().unwrap_or(&map.to);
+            if self.names.contains_key(layer) {
+                return true;
             }
+            let names: Vec<&str> = self.names.keys().map(String::as_str).collect();
+            let diagnostic = Diagnostic::error("G0101", *span, format!("there is no layer `{layer}`"));
+            self.report.add(match suggest::help(layer, names) {
+                Some(help) => diagnostic.help(help),
+                None => diagnostic,
+            });
+            false
+        });
+        if let (None, Some(map)) = (&read.from, read.maps.first()) {
+            self.report.add(
+                Diagnostic::error(
+                    "G0106",
+                    map.span,
+                    "`map` says which tensor of a weights file a parameter begins with",
+                )
+                .here("this model has no file")
+                .help("name it: `model from \"weights.safetensors\" { … }`"),
+            );
         }
-        let read = self.read;
         let Some(last) = read.architecture.layers.last() else {
             let spoiled = section.body.iter().any(|phrase| phrase.atoms.iter().any(|atom| atom.node == Atom::Bad));
             if section.body.is_empty() && !spoiled {

@@ -19,6 +19,8 @@ pub struct Program {
     pub data_folder: PathBuf,
     /// Before the first step.
     pub architecture: Architecture,
+    /// Weights that it begins with or puts in.
+    pub given: crate::weights::Given,
     pub train: TrainPlan,
     /// In source order.
     pub events: Vec<Event>,

@@ -22,7 +22,8 @@ use super::windows::Windows;
 use crate::base::{Args, Diagnostic, Point, Severity, Span};
 use crate::grow::{Operator, Plan, Promise, Summary};
 use crate::nn::Architecture;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::weights::Insertion;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// One action at one moment, as far as it can be known before the run.
@@ -86,6 +87,8 @@ pub struct Start {
     pub load: cost::Load,
     /// The steps and the `at` events that are behind a run that goes on.
     pub past: Option<(u64, BTreeSet<usize>)>,
+    /// Weights that actions bring along.
+    pub inserted: BTreeMap<Span, Insertion>,
 }
 
 /// Carries `start` through `events`. Everything found goes to `report`.
@@ -105,6 +108,7 @@ pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, r
         causes: start.causes,
         doubtful: start.doubtful,
         load: start.load,
+        inserted: start.inserted,
         said: HashSet::new(),
         pending: Vec::new(),
         born: HashMap::new(),
@@ -220,6 +224,7 @@ struct Replay<'a> {
     causes: HashMap<String, Cause>,
     doubtful: HashSet<String>,
     load: cost::Load,
+    inserted: BTreeMap<Span, Insertion>,
     /// What was said already: an event that fires ten times is wrong once.
     said: HashSet<(&'static str, Span)>,
     /// Names that were not there, to be judged again when it is known which layers come later.
@@ -457,6 +462,15 @@ impl Replay<'_> {
             self.say(diagnostic);
         }
         self.note_unavailable(&plan, args);
+        if let Some(insertion) = self.inserted.get(&args.span) {
+            super::given::judge_insertion(
+                insertion,
+                &plan.summary.target,
+                &plan.after,
+                args.span_of("from"),
+                self.report,
+            );
+        }
         self.windows.note(&plan, window, &Arc::clone(&self.never));
         let grows = !plan.changes.is_empty();
         let before = std::mem::replace(&mut self.never, Arc::new(plan.after));

@@ -77,10 +77,13 @@ impl Found {
         settings.extend(diff::leaves(&one.resolved, &other.resolved));
         let mut environment = diff::leaves(&one.growrun, &other.growrun);
         environment.extend(diff::leaves(&machine(&one.host), &machine(&other.host)));
+        let mut data = diff::leaves(&one.data, &other.data);
+        let of_weights = |pair: diff::Pair| diff::Pair { what: format!("weights.{}", pair.what), ..pair };
+        data.extend(diff::leaves(&one.weights, &other.weights).into_iter().map(of_weights));
         Found {
             schedule: schedule(one, other),
             settings,
-            data: diff::leaves(&one.data, &other.data),
+            data,
             environment,
             growth: growth(one, other),
             metrics: metrics(one, other),

@@ -86,7 +86,7 @@ fn archive(context: &Context, pack: &Pack) -> Result<String, Stop> {
     let rows: Vec<Vec<String>> =
         files.iter().map(|(path, content)| vec![path.clone(), numbers::bytes(content.len() as u64)]).collect();
     super::outcome::aligned(&rows).iter().for_each(|line| text.push_str(&format!("  {}\n", harmless(line))));
-    let without = match (record.data.files.is_empty(), pack.with_data) {
+    let without = match (record.files().next().is_none(), pack.with_data) {
         (false, false) => ", without the data",
         _ => "",
     };
@@ -152,7 +152,7 @@ fn data(
     // Sources of published data find their files without a path.
     let finds_itself = crate::data::find(&record.data.source).is_some_and(|source| source.doc().args.is_empty());
     let source = finds_itself.then_some(record.data.source.as_str());
-    let known = |seen: &&crate::base::world::Seen| record.data.files.iter().any(|file| file.sha256 == seen.sha256);
+    let known = |seen: &&crate::base::world::Seen| record.files().any(|file| file.sha256 == seen.sha256);
     let paths: Vec<PathBuf> = seen.iter().filter(known).map(|seen| seen.path.clone()).collect();
     for (path, placed) in paths.iter().zip(share::place(&paths, &places, source)) {
         let Some(placed) = placed else {

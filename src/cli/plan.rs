@@ -136,6 +136,9 @@ pub fn human(program: &Program, course: &Course, disk: u64, expected: Option<&Ex
         format!("{} in {} epochs", numbers::plural(program.train.steps, "step"), epochs(program, program.train.steps)),
     ];
     let _ = writeln!(out, "{}", style.bold(&one_line(&head.join(" · "))));
+    for source in &program.given.sources {
+        let _ = writeln!(out, "  {}", one_line(&source.told()));
+    }
     let rows: Vec<Vec<String>> = phases
         .iter()
         .enumerate()

@@ -7,7 +7,7 @@ use crate::base::{Diagnostic, Error, Refusal, Severity, World};
 use crate::check::{Limits, Standing};
 use crate::data::Dataset;
 use crate::record::locate::Located;
-use crate::record::schema::{Data, Record};
+use crate::record::schema::Record;
 use crate::record::{checkpoint, share};
 use crate::run::{self, Saved};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub fn again(context: &Context, located: &Located, data: &[(String, String)], li
         .map(|program| run::load_data(program, &session.place(&watched, program)));
     let seen = watched.into_seen();
     // A broken file is seldom read to its end, so what was read is judged before what was made of it.
-    if let Some(file) = changed(&record.data, &seen) {
+    if let Some(file) = changed(record, &seen) {
         return Ok(file);
     }
     if let Some(missing) = &session.checked.missing {
@@ -83,7 +83,7 @@ pub fn missing_data(record: &Record, why: &Diagnostic) -> Refusal {
     let path = record.data.arguments.get("path").map(|path| path.trim_matches('"'));
     let name = path.unwrap_or(&record.data.source);
     let files: Vec<String> =
-        record.data.files.iter().map(|file| format!("`{}` (sha256 {})", file.name, short(&file.sha256))).collect();
+        record.files().map(|file| format!("`{}` (sha256 {})", file.name, short(&file.sha256))).collect();
     let help = format!("name it by `--data \"{name}=PATH\"`: the run was trained on {}", files.join(", "));
     Refusal::error(why.code, why.message.clone(), help)
 }
@@ -96,10 +96,10 @@ pub fn other_data(record: &Record, file: Option<String>, problem: &str) -> Refus
 }
 
 /// The first file that bears the name of a recorded one and has none of its digests.
-fn changed(recorded: &Data, seen: &[Seen]) -> Option<Again> {
+fn changed(recorded: &Record, seen: &[Seen]) -> Option<Again> {
     seen.iter().find_map(|seen| {
         let name = seen.path.file_name()?.to_string_lossy();
-        let mut known = recorded.files.iter().filter(|file| file.name == name).peekable();
+        let mut known = recorded.files().filter(|file| file.name == name).peekable();
         let first = *known.peek()?;
         if known.any(|file| file.sha256 == seen.sha256) {
             return None;

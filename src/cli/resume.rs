@@ -266,6 +266,7 @@ fn without_mistakes(context: &Context, session: Session) -> Result<Session, Stop
 fn dataset(world: &dyn World, session: &Session, program: &Program, record: &Record) -> Result<Dataset, Stop> {
     let dataset = run::load_data(program, &session.place(world, program))?;
     load::same_data(&dataset, record)?;
+    load::same_weights(program, record)?;
     Ok(dataset)
 }
 

@@ -48,13 +48,19 @@ fn data(context: &Context, verify: &Verify, located: &Located) -> Result<Vec<Che
     let what = format!("data {}", record.data.source);
     let check = |what: &str, found: Found| vec![Check { what: what.into(), found }];
     Ok(match recorded::again(context, located, &verify.data, Default::default())? {
-        Again::Same { .. } if record.data.files.is_empty() => check(&what, Found::Same(record.data.digest.clone())),
         Again::Same { .. } => {
-            let one = |file: &crate::record::schema::DataFile| Check {
-                what: format!("data {}", file.name),
-                found: Found::Same(format!("sha256:{}", file.sha256)),
+            let one = |word: &'static str| {
+                move |file: &crate::record::schema::DataFile| Check {
+                    what: format!("{word} {}", file.name),
+                    found: Found::Same(format!("sha256:{}", file.sha256)),
+                }
             };
-            record.data.files.iter().map(one).collect()
+            let mut checks: Vec<Check> = record.data.files.iter().map(one("data")).collect();
+            if checks.is_empty() {
+                checks = check(&what, Found::Same(record.data.digest.clone()));
+            }
+            checks.extend(record.weights.iter().map(one("weights")));
+            checks
         }
         Again::Differs { file, problem } => {
             let name = |path: String| path.rsplit(['/', '\\']).next().map(str::to_string);

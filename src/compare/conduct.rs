@@ -284,6 +284,7 @@ impl Bench<'_> {
             Some(record) => {
                 let lock = Recorder::lock(world, &path)?;
                 load::same_data(dataset, &record)?;
+                load::same_weights(program, &record)?;
                 let found = resume::find(world, &path, &record, program.train.rolls_back())?;
                 found.set_aside(world)?;
                 let (entry, resumption) = match found.split() {

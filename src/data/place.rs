@@ -88,6 +88,25 @@ impl Place<'_> {
         })
     }
 
+    /// The whole of a file of another kind than data, and how messages call it. Where `text` stands for a folder, that is
+    /// the file `inside` of it.
+    pub fn file(&self, text: &str, inside: &str, argument: &'static str) -> Result<(String, Vec<u8>), Refusal> {
+        let found = match self.find(text, argument, Wanted::File) {
+            Err(refusal) if refusal.code == "G0702" => {
+                let folder = self.find(text, argument, Wanted::Folder)?;
+                self.within(&folder, inside, argument)?.ok_or_else(|| {
+                    let message = format!("`{text}` is a folder without `{inside}`");
+                    Refusal::error("G0702", message, "name a weights file, or the folder of a run that has ended")
+                        .at(argument)
+                        .here("a folder")
+                })?
+            }
+            other => other?,
+        };
+        let content = self.bytes(&found, argument)?;
+        Ok((shown(&found.path), content))
+    }
+
     /// The first bytes of a file.
     pub(super) fn start(&self, file: &Found, bytes: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
         let start = match &file.beneath {
@@ -98,7 +117,7 @@ impl Place<'_> {
     }
 
     /// Bytes that a file may hold, packed or unpacked: 80 % of the memory that is free.
-    pub(super) fn budget(&self) -> u64 {
+    pub fn budget(&self) -> u64 {
         // Where the system does not tell, what a small machine has.
         self.world.host().memory_free.map_or(4 << 30, |free| free / 5 * 4)
     }

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub struct Measurements {
     compute: Compute,
     layers: BTreeMap<String, Seen>,
+    /// Values for parameters that the plan makes, row-major; the others are drawn.
+    given: BTreeMap<String, Vec<f32>>,
 }
 
 /// One layer on the examples.
@@ -28,7 +30,7 @@ pub struct Seen {
 impl Measurements {
     /// For a plan that needs nothing.
     pub fn none() -> Measurements {
-        Measurements { compute: Compute::single(), layers: BTreeMap::new() }
+        Measurements { compute: Compute::single(), layers: BTreeMap::new(), given: BTreeMap::new() }
     }
 
     /// Reads off what `plan` needs, after a forward pass in evaluation mode, and for gradients a backward pass that
@@ -47,7 +49,17 @@ impl Measurements {
             };
             layers.insert(name, Seen { input, gradient });
         }
-        Measurements { compute: network.compute().clone(), layers }
+        Measurements { compute: network.compute().clone(), layers, given: BTreeMap::new() }
+    }
+
+    /// The same, with what new parameters begin with.
+    pub fn with_given(mut self, given: BTreeMap<String, Vec<f32>>) -> Measurements {
+        self.given = given;
+        self
+    }
+
+    pub(super) fn given(&self) -> &BTreeMap<String, Vec<f32>> {
+        &self.given
     }
 
     /// A layer that the plan asked about.

@@ -33,6 +33,8 @@ pub enum Edit {
     Rewrite(Rewrite),
     /// The parameters of a layer are made.
     Insert { layer: String, recipe: Recipe },
+    /// Gives a parameter that was just made its values, row-major.
+    Begin { parameter: String, values: Vec<f32> },
     /// The norm of a layer that had `old` units is rescaled.
     Renorm { renorm: Renorm, old: usize },
     /// The parameters of a layer go.
@@ -128,6 +130,13 @@ pub fn realise<T: Real>(
             Change::Insert { layer, recipe } => {
                 edits.push(Edit::Insert { layer: layer.clone(), recipe: *recipe });
                 let made = after.layer(layer).expect("a plan inserts into its architecture");
+                let given = measurements.given().iter().filter(|(parameter, _)| layer_of(parameter) == layer);
+                edits.extend(
+                    given.map(|(parameter, values)| Edit::Begin {
+                        parameter: parameter.clone(),
+                        values: values.clone(),
+                    }),
+                );
                 let readers = super::anatomy::weight_readers(made.output.axis, after).map(|reader| reader.name.clone());
                 match *recipe {
                     Recipe::Shift { by } => edits.extend(readers.map(|reader| Edit::ShiftBias { reader, by })),
@@ -198,6 +207,11 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
                         parameters.push(parameter);
                     }
                 }
+            }
+            Edit::Begin { parameter, values } => {
+                let made = parameters.iter_mut().find(|p| p.name == parameter).expect("it was inserted just before");
+                assert_eq!(made.value.len(), values.len(), "given values have the shape of `{parameter}`");
+                made.value.iter_mut().zip(values).for_each(|(value, given)| *value = T::from_f64(f64::from(given)));
             }
             Edit::Copy { from, to } => {
                 let copies: Vec<Parameter<T>> = parameters

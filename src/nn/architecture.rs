@@ -306,13 +306,15 @@ impl Architecture {
         })
     }
 
-    /// The same layers as a network that has not been trained: nothing is frozen, and norms have the ε that they begin
-    /// with.
+    /// The same layers as a network that has not been trained: nothing is frozen, and norms whose ε growth changes have
+    /// the one that they begin with.
     pub fn fresh(&self) -> Architecture {
         let mut fresh = self.clone();
         fresh.change_layers(|layer| {
             layer.frozen = false;
-            layer.settings.norm_epsilon = NORM_EPSILON;
+            if layer.settings.norm != Some(Norm::Batch) {
+                layer.settings.norm_epsilon = NORM_EPSILON;
+            }
         });
         fresh
     }

@@ -75,6 +75,7 @@ pub(super) fn record(program: &Program, dataset: &Dataset, origin: &Origin) -> R
             area: header.area,
             target: program.data.source.args.given.get("target").map(|given| given.values[0].to_string()),
         },
+        weights: weights(program),
         resolved: describe::resolved(program),
         host: schema::Host::default(),
         resumed: Vec::new(),
@@ -85,6 +86,16 @@ pub(super) fn record(program: &Program, dataset: &Dataset, origin: &Origin) -> R
         checkpoints: Vec::new(),
         result: None,
     }
+}
+
+/// The weights files that a program uses, by their own names.
+pub fn weights(program: &Program) -> Vec<schema::DataFile> {
+    let one = |source: &std::sync::Arc<crate::weights::Source>| schema::DataFile {
+        name: source.name.rsplit(['/', '\\']).next().unwrap_or(&source.name).into(),
+        sha256: source.sha256.clone(),
+        bytes: source.bytes,
+    };
+    program.given.sources.iter().map(one).collect()
 }
 
 /// The machine that a session runs on.

@@ -5,9 +5,10 @@ use super::names::RECORD;
 use super::recorder::{broken, changed};
 use super::schema::{self, Record};
 use super::weights::{self, Array};
-use super::{checkpoint, model, yaml};
+use super::{checkpoint, initial, model, yaml};
 use crate::base::text::short;
 use crate::base::{Refusal, World};
+use crate::check::Program;
 use crate::data::{Dataset, Scaling};
 use crate::nn::{Architecture, Network};
 use crate::run::{Finish, Heading, MetricValue, Status};
@@ -171,6 +172,19 @@ pub fn same_data(dataset: &Dataset, record: &Record) -> Result<(), Refusal> {
         }
     };
     Err(Refusal::error("G0808", message, "bring the old file back, or name it by `--data NAME=PATH`"))
+}
+
+/// Refuses weights to begin with, or to put in, that are not those of the record.
+pub fn same_weights(program: &Program, record: &Record) -> Result<(), Refusal> {
+    let known = |file: &schema::DataFile| record.weights.iter().any(|known| known.sha256 == file.sha256);
+    match initial::weights(program).into_iter().find(|file| !known(file)) {
+        None => Ok(()),
+        Some(file) => {
+            let message =
+                format!("`{}` is not the file that the run began with: its sha256 is {}", file.name, file.sha256);
+            Err(Refusal::error("G0808", message, "bring the old file back, or name it by `--data NAME=PATH`"))
+        }
+    }
 }
 
 /// The record, the final network and the scaling of a run directory.

@@ -83,7 +83,7 @@ pub fn believed(world: &dyn World, record: &Record, host: &Host) -> Places {
     let argument = record.data.arguments.get("path").map_or("", |path| path.trim_matches('"'));
     // A file of the data, directly there or in the folder that the schedule names.
     let has_data = |folder: &Path, path: &str| {
-        record.data.files.iter().any(|file| {
+        record.files().any(|file| {
             [PathBuf::from(path), Path::new(path).join(&file.name)].iter().any(|path| {
                 let content = world.read_beneath(folder, path, file.bytes);
                 content.is_ok_and(|content| sha256(&content) == file.sha256)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Raised when a field is added or changes its meaning.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 /// Raised only when the same schedule gives other bits.
 pub const NUMERICS: u32 = 1;
 /// The random streams: generator, key derivation, distributions.
@@ -37,6 +37,8 @@ pub struct Record {
     /// `starter`, or the path of `--base`, when the schedule is a fragment.
     pub base: Option<String>,
     pub data: Data,
+    /// Weights files that the network begins with or that events put in.
+    pub weights: Vec<DataFile>,
     /// Every default written out.
     pub resolved: Resolved,
     /// Where it began; never changes a result.
@@ -54,6 +56,13 @@ pub struct Record {
     /// In the order in which they were made, those that have been deleted since too.
     pub checkpoints: Vec<Checkpoint>,
     pub result: Option<Outcome>,
+}
+
+impl Record {
+    /// Every file that was read beside the schedule.
+    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.data.files.iter().chain(&self.weights)
+    }
 }
 
 /// Which arm of its schedule a run trains, and how far.

@@ -122,12 +122,12 @@ pub fn without_path(word: &str) -> String {
 
 /// `README.txt` of an archive.
 pub fn readme(record: &Record, name: &str) -> String {
-    let data = match (record.data.files.is_empty(), record.host.data.is_empty()) {
+    let data = match (record.files().next().is_none(), record.host.data.is_empty()) {
         (true, _) => String::from("The data is inside growrun or made by it."),
         _ => {
-            let files = record.data.files.iter().map(|file| format!("  {}  {}\n", file.sha256, file.name));
+            let files = record.files().map(|file| format!("  {}  {}\n", file.sha256, file.name));
             format!(
-                "The data, as `sha256sum` prints it; what is not in this archive goes beneath `{SCHEDULE}`, or is named by\n\
+                "The data and the weights that it begins with, as `sha256sum` prints it; what is not in this archive goes beneath `{SCHEDULE}`, or is named by\n\
                  `--data NAME=PATH`:\n\n{}",
                 files.collect::<String>()
             )

@@ -161,6 +161,10 @@ impl<'r> Run<'r> {
         let loss = Loss::from_args(train.loss.word, &train.loss.args, class_weights)?;
         let optimizer = Optimizer::from_args(train.optimizer.word, &train.optimizer.args)?;
         let mut network = Network::new(&architecture, program.seed, options.compute.clone());
+        for (name, values) in &program.given.initial {
+            let parameter = network.parameter_mut(name).expect("the checker gives values to parameters that are there");
+            parameter.value.iter_mut().zip(values.iter()).for_each(|(value, given)| *value = *given);
+        }
         network.replan(&architecture, batch_rows(program));
         optimizer.prepare(&mut network);
         let metrics = train.metrics.iter().filter_map(|word| crate::train::metrics::find(word)).collect();
@@ -255,6 +259,11 @@ impl<'r> Run<'r> {
             }),
         };
         (self.consumer)(&Event::Started(&started))?;
+        if self.progress.step == 0 {
+            for source in &self.program.given.sources {
+                self.note(source.told(), Span::default())?;
+            }
+        }
         Ok(())
     }
 

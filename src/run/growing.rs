@@ -3,12 +3,14 @@
 use super::event::*;
 use super::execute::{Failure, Flow, Run};
 use super::measuring;
-use crate::base::Duration;
+use crate::base::{Duration, Refusal};
 use crate::check::cost;
 use crate::check::program::{Action, Program};
 use crate::check::time::share;
 use crate::grow::{LrPolicy, MEASURED, Measurements, Needs, Operator, PROBED, Plan, Promise};
 use crate::train::Targets;
+use crate::weights::fit;
+use std::collections::BTreeMap;
 
 impl Run<'_> {
     /// `window`: the number of the `during` whose end undoes the action.
@@ -110,7 +112,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.progress.step };
-        let measurements = self.measure_for(&plan);
+        let measurements = self.measure_for(&plan).with_given(self.given_to(&plan, action)?);
         let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
         self.progress.flops = self.progress.flops.saturating_add(concrete.flops);
         let notes = concrete.notes.clone();
@@ -148,6 +150,24 @@ impl Run<'_> {
             span: action.args.span,
         };
         Ok(Some((growth, notes)))
+    }
+
+    /// What the layer begins with that the plan puts in; empty where it is drawn.
+    fn given_to(&self, plan: &Plan, action: &Action) -> Result<BTreeMap<String, Vec<f32>>, Failure> {
+        let Some(insertion) = self.program.given.inserted.get(&action.args.span) else { return Ok(BTreeMap::new()) };
+        let name = plan.summary.target.as_str();
+        let layer = plan.after.layer(name).expect("an insertion is named after the layer that it makes");
+        let scope = fit::Scope::Layer { name, prefix: insertion.prefix.as_deref() };
+        let (matches, misfits) = fit::fit(&insertion.file, &fit::Wanted::of_layer(layer, &plan.after), scope);
+        // Only a `when` can bring a width that the checker has not seen.
+        if !misfits.is_empty() {
+            let message =
+                format!("`{}` does not hold a layer that fits in the place of `{name}`", insertion.source.name);
+            let help = "let the event come when the layer before it is as wide as the file's";
+            return Err(Refusal::error("G0825", message, help).into());
+        }
+        let values = |found: fit::Match| (found.parameter.clone(), fit::values(&insertion.file, &found));
+        Ok(matches.into_iter().map(values).collect())
     }
 
     /// What the plan needs to know of the network on training data.

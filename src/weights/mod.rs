@@ -3,10 +3,16 @@
 //! A reader ([`safetensors`]) takes bytes and gives a [`File`]: tensors under the names
 //! that stand in the file, with their values as f32. It runs nothing that a file asks for, and compares every declared
 //! size with the bytes present before it takes memory. Which tensor is which parameter is decided behind that, by
-//! its name, the same way for all of them.
+//! [`fit`] from its name, the same way for all of them.
 
+pub mod fit;
+mod given;
+pub mod moments;
+pub mod names;
 pub mod safetensors;
 pub mod values;
+
+pub use given::{Given, Insertion, Source};
 
 use crate::base::Refusal;
 use crate::base::text::short;

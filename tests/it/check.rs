@@ -246,7 +246,7 @@ when val_loss plateaus for 5 epochs or val_loss > 1 stop
 
 #[test]
 fn what_cannot_run_yet_is_checked_and_named() {
-    let text = COMPLETE.replace("model {", "model from \"w.safetensors\" {");
+    let text = COMPLETE.replace("model {", "model { c1 conv 4 kernel 3 relu;");
     let checked = checked(&text);
     assert_eq!(checked.diagnostics, []);
     let [found] = checked.unavailable.as_slice() else { panic!("{:#?}", checked.unavailable) };

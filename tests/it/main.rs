@@ -11,6 +11,7 @@ mod faults;
 mod flops;
 mod fuzz_corpora;
 mod fuzz_entries;
+mod given;
 mod growth;
 mod hostile;
 mod house;

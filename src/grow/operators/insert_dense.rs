@@ -104,12 +104,20 @@ impl Operator for InsertDense {
             .here(format!("not {width}"))
             .cause(anchor.name.clone()));
         }
+        let (begins, rule) = match args.has("from") {
+            true => ("given", "the new layer's weights are given"),
+            false => ("fresh", "the new layer's weights are fresh"),
+        };
+        if args.has("prefix") && !args.has("from") {
+            let help = "add the file: `from \"weights.npz\" prefix \"fc1\"`";
+            return Err(Refusal::error("G0106", "`prefix` says what a file calls the layer", help).at("prefix"));
+        }
         let mut warnings = maybe_absent([anchor], "after");
         if same && !args.has("accept") {
             warnings.push(
                 Refusal::warning(
                     "G0401",
-                    "this insert changes the network's output: its weights are fresh",
+                    format!("this insert changes the network's output: its weights are {begins}"),
                     format!(
                         "`insert identity after {}` keeps the function; `accept change` silences this",
                         anchor.name
@@ -148,7 +156,7 @@ impl Operator for InsertDense {
         affordable(&after, "width")?;
         let detail = format!("{name} ({units}) {activation} after {}", anchor.name);
         let summary = Summary { action: "insert dense", target: name, method: "", detail };
-        Ok(Plan { warnings, ..plan(after, changes, (Promise::None, "the new layer's weights are fresh"), summary) })
+        Ok(Plan { warnings, ..plan(after, changes, (Promise::None, rule), summary) })
     }
 }
 

@@ -39,6 +39,7 @@ static DOC: Doc = Doc {
             help: "`same` pads with zeros so that stride 1 keeps the size; `valid` pads nothing",
         },
         NORM,
+        EPSILON,
         DROPOUT,
         BIAS,
         INIT,

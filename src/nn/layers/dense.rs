@@ -17,6 +17,7 @@ static DOC: Doc = Doc {
         },
         ACTIVATION,
         NORM,
+        EPSILON,
         DROPOUT,
         BIAS,
         INIT,

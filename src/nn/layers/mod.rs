@@ -5,7 +5,7 @@ mod dense;
 mod pool;
 mod residual;
 
-use super::architecture::{Architecture, Feature, Init, Layer, Norm, Settings};
+use super::architecture::{Architecture, Feature, Init, Layer, NORM_EPSILON, Norm, Settings};
 use super::axis::{AxisId, Dim, Side};
 use super::{Activation, Width};
 use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
@@ -172,6 +172,13 @@ const NORM: Arg = Arg {
     default: "none",
     help: "normalisation between bias and activation",
 };
+const EPSILON: Arg = Arg {
+    name: "epsilon",
+    shape: Shape::Keyword(&[Kind::Number]),
+    required: false,
+    default: "1e-5",
+    help: "what the norm adds to the variance; Keras has 1e-3",
+};
 const DROPOUT: Arg = Arg {
     name: "dropout",
     shape: Shape::Keyword(&[Kind::Fraction]),
@@ -221,9 +228,21 @@ fn common_settings(args: &Args) -> Result<Settings, Refusal> {
         )
         .at("dropout"));
     }
+    let norm = args.word("norm").and_then(Norm::find);
+    let norm_epsilon = args.number("epsilon").unwrap_or(NORM_EPSILON);
+    if args.has("epsilon") && norm.is_none() {
+        let help = "write the norm, too: `norm batch epsilon 1e-3`";
+        return Err(Refusal::error("G0106", "`epsilon` belongs to a norm, and there is none", help).at("epsilon"));
+    }
+    // The smallest that is not 0 beside a variance of f32.
+    if !(1e-12..=1.0).contains(&norm_epsilon) {
+        let message = format!("a norm's epsilon cannot be {norm_epsilon}");
+        return Err(Refusal::error("G0107", message, "use a small number, such as 1e-5").at("epsilon"));
+    }
     Ok(Settings {
         activation: args.word("activation").and_then(Activation::find).unwrap_or(Activation::Linear),
-        norm: args.word("norm").and_then(Norm::find),
+        norm,
+        norm_epsilon,
         dropout,
         bias: args.flag("bias").unwrap_or(true),
         init: args.word("init").map(|word| match word {

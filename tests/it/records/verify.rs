@@ -32,7 +32,7 @@ fn a_whole_run_has_a_line_for_everything_and_one_sentence() {
     let ran = lab.growrun(&["verify", RUN]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
     insta::assert_snapshot!(steady(&ran.stdout), @r#"
-      run.yaml                         ok   version 3
+      run.yaml                         ok   version 4
       the schedule                     ok   sides.grow, parts/model.grow
       metrics.jsonl                    ok   6 lines
       scaling.safetensors              ok

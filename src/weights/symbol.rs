@@ -12,9 +12,12 @@ pub const BYTES_MAX: usize = 16 << 20;
 /// A layer on the way of the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SymbolLayer {
-    /// Its parameters are named by it: `NAME_weight`.
+    /// `fc1`; what Gluon exports is called `net_dense0_fwd`, with parameters `net_dense0_weight`.
     pub name: String,
     pub kind: SymbolKind,
+    /// What it takes beside the data, by its names in the `.params`, in the operator's order: weight, bias; gamma,
+    /// beta, moving mean, moving variance; label.
+    pub variables: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +136,7 @@ pub fn read(name: &str, content: &[u8]) -> Result<Vec<SymbolLayer>, Refusal> {
             return Err(branches(format!("`{}` has no input", short(&node.name))));
         };
         // The others are parameters and labels, which are variables.
+        let mut variables = Vec::new();
         for other in others {
             let Some(input) = graph.nodes.get(other.node) else {
                 return Err(broken(format!("node {} is not there", other.node)));
@@ -141,8 +145,9 @@ pub fn read(name: &str, content: &[u8]) -> Result<Vec<SymbolLayer>, Refusal> {
                 let (node, input, op) = (short(&node.name), short(&input.name), short(&node.op));
                 return Err(branches(format!("`{node}` ({op}) also takes what comes from `{input}`")));
             }
+            variables.push(input.name.clone());
         }
-        layers.push(SymbolLayer { name: node.name.clone(), kind: kind(node).map_err(broken)? });
+        layers.push(SymbolLayer { name: node.name.clone(), kind: kind(node).map_err(broken)?, variables });
         before = at.node;
         at = *data;
     }

@@ -21,4 +21,5 @@ mod resume;
 mod run;
 mod syntax;
 mod triggers;
+mod weights;
 mod world;

@@ -1,0 +1,1 @@
+//! Files that somebody wrote to do harm.

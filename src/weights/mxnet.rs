@@ -40,7 +40,7 @@ fn list(content: &[u8], budget: &mut Budget) -> Result<Vec<Tensor>, String> {
     }
     for (number, tensor) in tensors.iter_mut().enumerate() {
         tensor.name = if names == 0 { number.to_string() } else { text(&mut cursor)? };
-        budget.name(&tensor.name).map_err(|what| format!("its arrays {what}"))?;
+        budget.take(tensor.name.len(), 1).map_err(|what| format!("its arrays {what}"))?;
     }
     match cursor.0.len() {
         0 => Ok(tensors),

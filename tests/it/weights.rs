@@ -14,12 +14,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights")
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Names with these endings, sorted.
-fn fixtures(endings: &[&str]) -> Vec<String> {
+pub fn fixtures(endings: &[&str]) -> Vec<String> {
     let names = std::fs::read_dir(folder()).expect("the folder").map(|entry| entry.expect("readable").file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().expect("UTF-8")).collect();
     names.retain(|name| endings.iter().any(|ending| name.ends_with(ending)));

@@ -1,6 +1,6 @@
 //! Weights that come from other tools: files of named tensors, and what their names mean here.
 //!
-//! A reader ([`safetensors`]) takes bytes and gives a [`File`]: tensors under the names
+//! A reader ([`safetensors`], [`pytorch`], [`npz`], [`mxnet`]) takes bytes and gives a [`File`]: tensors under the names
 //! that stand in the file, with their values as f32. It runs nothing that a file asks for, and compares every declared
 //! size with the bytes present before it takes memory. Which tensor is which parameter is decided behind that, by
 //! [`fit`] from its name, the same way for all of them.
@@ -8,14 +8,21 @@
 pub mod fit;
 mod given;
 pub mod moments;
+pub mod mxnet;
 pub mod names;
+pub mod npz;
+mod pickle;
+pub mod pytorch;
 pub mod safetensors;
+pub mod symbol;
 pub mod values;
 
 pub use given::{Given, Insertion, Source};
 
 use crate::base::Refusal;
 use crate::base::text::short;
+use crate::data::read::{unpacks_to, zip};
+use std::collections::BTreeSet;
 
 /// The tools' formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +85,76 @@ impl Tensor {
     }
 }
 
-/// Reads a file of any of the formats, by its first bytes. `name` is for messages; nothing that is packed may unpack
-/// to more than `limit` bytes.
-pub fn read(name: &str, content: &[u8], _limit: u64) -> Result<File, Refusal> {
-    if safetensors::begins(content) {
-        return safetensors::read(name, content);
+/// Reads a file of any of the formats, by its first bytes. `name` is for messages. What is packed, and what a file
+/// asks to be copied again and again, takes at most `limit` bytes.
+pub fn read(name: &str, content: &[u8], limit: u64) -> Result<File, Refusal> {
+    let mut budget = Budget::of(content, limit);
+    let file = if safetensors::begins(content) {
+        safetensors::read(name, content)?
+    } else if content.starts_with(b"PK") {
+        zipped(name, content, &mut budget)?
+    } else if mxnet::begins(content) {
+        mxnet::read(name, content, &mut budget)?
+    } else {
+        return Err(unknown(name, content));
+    };
+    let mut names = BTreeSet::new();
+    if let Some(twice) = file.tensors.iter().find(|tensor| !names.insert(tensor.name.as_str())) {
+        return Err(broken(name, file.format, format!("two of its tensors are named `{}`", short(&twice.name))));
     }
-    Err(unknown(name, content))
+    Ok(file)
+}
+
+/// PyTorch and NumPy both write zip archives; the pickle tells them apart.
+fn zipped(name: &str, content: &[u8], budget: &mut Budget) -> Result<File, Refusal> {
+    let entries = zip::entries(&short(name), content, &ARCHIVE)?;
+    match entries.iter().find(|entry| pytorch::is_pickle(&entry.name)) {
+        Some(pickle) => pytorch::read(name, &entries, pickle, budget),
+        None => npz::read(name, &entries, budget),
+    }
+}
+
+/// For the messages about an archive.
+const ARCHIVE: zip::Purpose =
+    zip::Purpose { code: "G0820", what: "zip archive", help: "save or fetch it again", too_large: entry_too_large };
+
+fn entry_too_large(entry: &str, packed: usize, limit: u64) -> Refusal {
+    let bytes = unpacks_to(packed, limit);
+    let message = format!("`{entry}` would unpack from {packed} bytes to more than {bytes}, as a bomb does");
+    Refusal::error("G0820", message, "if you trust it, save it again with `numpy.savez`, which packs nothing")
+}
+
+/// The memory that a file may still take. Values are written out in full, but a few bytes may ask for many of
+/// them: packed zeros, one value seen as a million, a list that holds itself.
+pub struct Budget {
+    all: u64,
+    left: u64,
+}
+
+impl Budget {
+    /// What is allowed to a packed file of this size, whether it is packed or not: an honest one that is not becomes
+    /// at most eight times larger.
+    fn of(content: &[u8], limit: u64) -> Budget {
+        let all = unpacks_to(content.len(), limit);
+        Budget { all, left: all }
+    }
+
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Takes so many values of so many bytes each, or says that they are too many.
+    fn take(&mut self, values: usize, each: u64) -> Result<(), String> {
+        let left = (values as u64).checked_mul(each).and_then(|bytes| self.left.checked_sub(bytes));
+        self.left = left.ok_or_else(|| format!("would take more than {} bytes of memory", self.all))?;
+        Ok(())
+    }
+
+    /// Takes what a tensor takes beside its values.
+    fn name(&mut self, name: &str) -> Result<(), String> {
+        const TENSOR: usize = 256;
+        self.take(name.len() + TENSOR, 1)
+    }
 }
 
 /// What is none of the formats, by what it begins with.
@@ -111,4 +181,11 @@ fn unknown(name: &str, content: &[u8]) -> Refusal {
 pub(crate) fn broken(name: &str, format: Format, what: impl std::fmt::Display) -> Refusal {
     let message = format!("`{}` is no {} file that can be read: {what}", short(name), format.shown());
     Refusal::error("G0820", message, "save or fetch it again")
+}
+
+/// What a file asks for that is never done.
+pub(crate) fn runs(name: &str, what: impl std::fmt::Display) -> Refusal {
+    let message = format!("`{}` {what}; nothing that a file asks for is run", short(name));
+    let help = "save the values alone: `torch.save(model.state_dict(), \"weights.pt\")`";
+    Refusal::error("G0821", message, help)
 }

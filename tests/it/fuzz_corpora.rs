@@ -94,6 +94,35 @@ fn seeds() {
     seeds_of_reports(&write);
 }
 
+/// The files from which fuzzing of weights begins, out of those of `tests/fixtures/weights`: each as it is, and what
+/// lies behind checksums in it. `cargo test fuzz_corpora::weights_seeds -- --ignored`
+#[test]
+#[ignore = "writes into tests/fuzz/corpus"]
+fn weights_seeds() {
+    use crate::fuzz_entries::BETWEEN;
+    use growrun::data::read::zip;
+    let write = |content: &[u8]| {
+        let name = growrun::base::digest::bytes(content)["blake3:".len()..][..40].to_string();
+        std::fs::create_dir_all(fuzz().join("corpus/weights")).expect("made");
+        std::fs::write(fuzz().join("corpus/weights").join(name), content).expect("written");
+    };
+    for name in crate::weights::fixtures(&[".pt", ".npz", ".params", ".safetensors", "symbol.json"]) {
+        let content = crate::weights::fixture(&name);
+        if content.len() <= 5 << 10 {
+            write(&content);
+        }
+        let Ok(entries) = zip::entries("f", &content, &zip::NPZ) else { continue };
+        let bytes = |entry: &zip::Entry| entry.bytes("f", 1 << 20).expect("small").into_owned();
+        if let Some(pickle) = entries.iter().find(|entry| entry.name.ends_with("/data.pkl")) {
+            let root = pickle.name.trim_end_matches("data.pkl");
+            let storages = (0..5).filter_map(|n| entries.iter().find(|entry| entry.name == format!("{root}data/{n}")));
+            write(&[pickle].into_iter().chain(storages).map(bytes).collect::<Vec<_>>().join(BETWEEN));
+        } else {
+            entries.iter().take(2).for_each(|entry| write(&bytes(entry)));
+        }
+    }
+}
+
 /// A small comparison: each of its runs beside what it says of all.
 fn seeds_of_reports(write: &dyn Fn(&str, &[Vec<u8>])) {
     use crate::faults::memory::Memory;

@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("safetensors", safetensors),
     ("resume", resume),
     ("report", report),
+    ("weights", weights),
 ];
 
 // --- schedules
@@ -303,6 +304,44 @@ pub fn safetensors(bytes: &[u8]) {
     }
 }
 
+/// Weights of another tool, in any format, or an MXNet symbol. What lies behind a checksum comes as it is: a pickle with
+/// its storages, or an array.
+pub fn weights(bytes: &[u8]) {
+    foreign(bytes);
+    if let Err(refusal) = growrun::weights::symbol::read("f-symbol.json", bytes) {
+        refused(&refusal);
+    }
+    let names: &[&str] = match bytes {
+        [0x80, ..] => &["a/data.pkl", "a/data/0", "a/data/1", "a/data/2", "a/data/3", "a/data/4", "a/byteorder"],
+        [0x93, ..] => &["x.npy", "y.npy", "params/z.npy", "x"],
+        _ => return,
+    };
+    let entries: Vec<(&str, &[u8])> = names.iter().copied().zip(parts(bytes)).collect();
+    foreign(&archive(&entries));
+}
+
+fn foreign(bytes: &[u8]) {
+    const LIMIT: u64 = 4 << 20;
+    let file = match growrun::weights::read("f", bytes, LIMIT) {
+        Ok(file) => file,
+        Err(refusal) => return refused(&refusal),
+    };
+    let (mut names, mut held) = (std::collections::BTreeSet::new(), 0);
+    for tensor in &file.tensors {
+        assert!(names.insert(&tensor.name), "{} stands there twice", tensor.name);
+        let declared = tensor.shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
+        let (count, bytes) = match &tensor.values {
+            growrun::weights::Values::Numbers(values) => (values.len(), 4 * values.len()),
+            growrun::weights::Values::Whole(values) => (values.len(), 8 * values.len()),
+            growrun::weights::Values::Other => continue,
+        };
+        assert_eq!(Some(count), declared, "{} of shape {:?}", tensor.name, tensor.shape);
+        held += bytes;
+    }
+    // safetensors lies as it is; at most a byte becomes eight.
+    assert!(held as u64 <= LIMIT.max(8 * bytes.len() as u64), "{held} bytes out of {}", bytes.len());
+}
+
 // --- data
 
 /// Images and labels of the training part, then those of the test part; each may be packed.
@@ -458,7 +497,7 @@ fn checksum(content: &[u8]) -> u32 {
 }
 
 /// A zip archive with stored entries, as NumPy's `savez` makes it.
-fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, content) in entries {
         let length = content.len() as u32;

@@ -22,4 +22,5 @@ mod resume;
 mod run;
 mod syntax;
 mod triggers;
+mod weights;
 mod world;

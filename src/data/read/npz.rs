@@ -7,20 +7,20 @@ use super::zip;
 use crate::base::Refusal;
 use crate::base::text::short;
 
-/// What the header of an array says.
+/// What the header of an array says, and where it ends.
 #[derive(Clone, Debug, PartialEq)]
-struct Header {
-    kind: Kind,
-    big_endian: bool,
-    fortran: bool,
-    shape: Vec<usize>,
+pub struct Header {
+    /// The type of a value as NumPy writes it, `<f4`; `None` for a structure of several.
+    pub descr: Option<String>,
+    pub fortran: bool,
+    pub shape: Vec<usize>,
     /// Where the values begin.
-    at: usize,
+    pub at: usize,
 }
 
 /// Type of a value; the number is its size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Bool,
     Signed(usize),
     Unsigned(usize),
@@ -28,7 +28,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn bytes(self) -> usize {
+    pub fn bytes(self) -> usize {
         match self {
             Kind::Bool => 1,
             Kind::Signed(bytes) | Kind::Unsigned(bytes) | Kind::Float(bytes) => bytes,
@@ -66,16 +66,12 @@ pub fn entry<'a, 'b>(name: &str, entries: &'a [zip::Entry<'b>], wanted: &str) ->
     })
 }
 
-/// Reads the header at the start of an entry. `shown` names archive and array.
-fn header(shown: &str, bytes: &[u8]) -> Result<Header, Refusal> {
-    let broken = |what: &str| {
-        let message = format!("`{shown}` is no NumPy array: {what}");
-        Refusal::error("G0718", message, "save it again with NumPy's `savez` or `savez_compressed`")
-    };
+/// Reads the header at the start of an entry; otherwise says why this is no NumPy array.
+pub fn header(bytes: &[u8]) -> Result<Header, String> {
     if !bytes.starts_with(b"\x93NUMPY") {
-        return Err(broken("it does not begin as one"));
+        return Err("it does not begin as one".into());
     }
-    let cut = || broken("it is cut off");
+    let cut = || "it is cut off".to_string();
     let version = *bytes.get(6).ok_or_else(cut)?;
     let (from, length) = match version {
         1 => (10, usize::from(u16::from_le_bytes([byte(bytes, 8), byte(bytes, 9)]))),
@@ -83,52 +79,42 @@ fn header(shown: &str, bytes: &[u8]) -> Result<Header, Refusal> {
             let length = u32::from_le_bytes([byte(bytes, 8), byte(bytes, 9), byte(bytes, 10), byte(bytes, 11)]);
             (12, length as usize)
         }
-        _ => return Err(broken(&format!("version {version} of the format is not known"))),
+        _ => return Err(format!("version {version} of the format is not known")),
     };
     // NumPy itself reads no longer ones unless told to.
     const HEADER_BYTES_MAX: usize = 1 << 16;
+    let long = || "its header is cut off or too long".to_string();
     if length > HEADER_BYTES_MAX {
-        return Err(broken("its header is cut off or too long"));
+        return Err(long());
     }
     let at = from + length;
-    let text = bytes.get(from..at).ok_or_else(|| broken("its header is cut off or too long"))?;
-    let text = std::str::from_utf8(text).map_err(|_| broken("its header is not text"))?;
+    let text = bytes.get(from..at).ok_or_else(long)?;
+    let text = std::str::from_utf8(text).map_err(|_| "its header is not text".to_string())?;
 
     let fortran = match value_of(text, "fortran_order") {
         Some(value) if value.starts_with("True") => true,
         Some(value) if value.starts_with("False") => false,
-        _ => return Err(broken("its header has no `fortran_order`")),
+        _ => return Err("its header has no `fortran_order`".into()),
     };
     let shape = value_of(text, "shape")
         .and_then(|value| value.strip_prefix('('))
         .and_then(|value| value.split_once(')'))
-        .ok_or_else(|| broken("its header has no `shape`"))?
+        .ok_or_else(|| "its header has no `shape`".to_string())?
         .0
         .split(',')
         .map(str::trim)
         .filter(|extent| !extent.is_empty())
         .map(|extent| {
-            extent.trim_end_matches('L').parse::<usize>().map_err(|_| broken("its shape is no list of sizes"))
+            extent.trim_end_matches('L').parse::<usize>().map_err(|_| "its shape is no list of sizes".to_string())
         })
-        .collect::<Result<Vec<usize>, Refusal>>()?;
+        .collect::<Result<Vec<usize>, String>>()?;
     if shape.len() > DIMENSIONS_MAX {
-        return Err(broken(&format!("it has {} dimensions", shape.len())));
+        return Err(format!("it has {} dimensions", shape.len()));
     }
-    let descr = value_of(text, "descr").ok_or_else(|| broken("its header has no `descr`"))?;
-    let quoted = descr.strip_prefix(['\'', '"']).and_then(|rest| rest.split_once(['\'', '"'])).map(|(word, _)| word);
-    let (kind, big_endian) = quoted.and_then(kind).ok_or_else(|| match quoted {
-        Some(word) if word.contains('O') => Refusal::error(
-            "G0720",
-            format!("`{shown}` holds Python objects, which are a program and are never opened"),
-            "convert it to an array of numbers, for instance with `astype('float32')`",
-        ),
-        _ => Refusal::error(
-            "G0720",
-            format!("`{shown}` holds values of type {}, which is not read", short(quoted.unwrap_or("struct"))),
-            "convert it with `astype('float32')`, or `astype('int64')` for classes",
-        ),
-    })?;
-    Ok(Header { kind, big_endian, fortran, shape, at })
+    let descr = value_of(text, "descr").ok_or_else(|| "its header has no `descr`".to_string())?;
+    let quoted = descr.strip_prefix(['\'', '"']).and_then(|rest| rest.split_once(['\'', '"']));
+    let descr = quoted.map(|(word, _)| word.to_string());
+    Ok(Header { descr, fortran, shape, at })
 }
 
 fn byte(bytes: &[u8], at: usize) -> u8 {
@@ -142,7 +128,7 @@ fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// `<f4` is (Float(4), little-endian).
-fn kind(word: &str) -> Option<(Kind, bool)> {
+pub fn kind(word: &str) -> Option<(Kind, bool)> {
     let (big_endian, rest) = match word.as_bytes().first()? {
         b'>' => (true, &word[1..]),
         b'<' | b'|' | b'=' => (false, &word[1..]),
@@ -165,30 +151,57 @@ fn kind(word: &str) -> Option<(Kind, bool)> {
     Some((kind, big_endian))
 }
 
-/// The values of an entry whose bytes are all there.
+/// The values of an entry whose bytes are all there. `shown` names archive and array.
 pub fn array(shown: &str, bytes: &[u8]) -> Result<Array, Refusal> {
-    let header = header(shown, bytes)?;
+    let header = header(bytes).map_err(|what| {
+        let message = format!("`{shown}` is no NumPy array: {what}");
+        Refusal::error("G0718", message, "save it again with NumPy's `savez` or `savez_compressed`")
+    })?;
+    let descr = header.descr.as_deref();
+    let (kind, big_endian) = descr.and_then(kind).ok_or_else(|| match descr {
+        Some(word) if word.contains('O') => Refusal::error(
+            "G0720",
+            format!("`{shown}` holds Python objects, which are a program and are never opened"),
+            "convert it to an array of numbers, for instance with `astype('float32')`",
+        ),
+        _ => Refusal::error(
+            "G0720",
+            format!("`{shown}` holds values of type {}, which is not read", short(descr.unwrap_or("struct"))),
+            "convert it with `astype('float32')`, or `astype('int64')` for classes",
+        ),
+    })?;
     let data = &bytes[header.at..];
-    let size = header.kind.bytes();
-    let declared = header.shape.iter().try_fold(size, |product, &extent| product.checked_mul(extent));
-    if declared != Some(data.len()) {
+    if header.bytes(kind.bytes()) != Some(data.len()) {
         return Err(Refusal::error(
             "G0721",
             format!(
-                "`{shown}` declares shape {:?} of {size} bytes each, but {} bytes follow",
+                "`{shown}` declares shape {:?} of {} bytes each, but {} bytes follow",
                 header.shape,
+                kind.bytes(),
                 data.len()
             ),
             "save it again with NumPy's `savez`",
         ));
     }
-    let big = header.big_endian;
+    let values = values(&header, kind, big_endian, data);
+    Ok(Array { shape: header.shape, values })
+}
+
+impl Header {
+    /// Bytes of all values of so many each, as far as they can be counted.
+    pub fn bytes(&self, each: usize) -> Option<usize> {
+        self.shape.iter().try_fold(each, |product, &extent| product.checked_mul(extent))
+    }
+}
+
+/// The values in row-major order, out of as many bytes as [`Header::bytes`] says.
+pub fn values(header: &Header, kind: Kind, big_endian: bool, data: &[u8]) -> Values {
     let word = |chunk: &[u8]| -> u64 {
         let fold = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
-        if big { chunk.iter().fold(0, fold) } else { chunk.iter().rev().fold(0, fold) }
+        if big_endian { chunk.iter().fold(0, fold) } else { chunk.iter().rev().fold(0, fold) }
     };
-    let words = data.chunks_exact(size).map(word);
-    let values = match header.kind {
+    let words = data.chunks_exact(kind.bytes()).map(word);
+    let values = match kind {
         Kind::Unsigned(1) => Values::U8(data.to_vec()),
         Kind::Bool => Values::U8(data.iter().map(|&byte| u8::from(byte != 0)).collect()),
         Kind::Float(4) => Values::F32(words.map(|bits| f32::from_bits(bits as u32)).collect()),
@@ -200,20 +213,16 @@ pub fn array(shown: &str, bytes: &[u8]) -> Result<Array, Refusal> {
             Values::Whole(words.map(|bits| (bits << unused) as i64 >> unused).collect())
         }
     };
-    let values = if header.fortran {
-        match values {
-            Values::U8(values) => Values::U8(row_major(&values, &header.shape)),
-            Values::Whole(values) => Values::Whole(row_major(&values, &header.shape)),
-            Values::F32(values) => Values::F32(row_major(&values, &header.shape)),
-        }
-    } else {
-        values
-    };
-    Ok(Array { shape: header.shape, values })
+    match values {
+        values if !header.fortran => values,
+        Values::U8(values) => Values::U8(row_major(&values, &header.shape)),
+        Values::Whole(values) => Values::Whole(row_major(&values, &header.shape)),
+        Values::F32(values) => Values::F32(row_major(&values, &header.shape)),
+    }
 }
 
 /// Column-major values in row-major order.
-fn row_major<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
+pub fn row_major<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
     let order: Vec<usize> = (0..shape.len()).collect();
     let mut strides = Vec::with_capacity(shape.len());
     let mut stride = 1;

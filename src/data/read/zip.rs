@@ -1,17 +1,38 @@
-//! Just enough zip for npz: stored or deflated entries, found through the central directory.
+//! Just enough zip for the files of NumPy and PyTorch: stored or deflated entries, found through the central directory.
 //!
-//! By hand, because the usual crate brings three C compressors along that NumPy never uses.
+//! By hand, because the usual crate brings three C compressors along that neither ever uses.
 
-use super::{bomb, unpacks_to};
+use super::unpacks_to;
 use crate::base::Refusal;
 use crate::base::text::short;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
 
+/// What an archive is read as, for the messages about it.
+pub struct Purpose {
+    pub code: &'static str,
+    /// As in "no npz archive".
+    pub what: &'static str,
+    pub help: &'static str,
+    /// What is said of an entry, named `archive/entry`, that unpacks to more than is allowed; also given the bytes
+    /// that it takes packed, and the limit that was passed to [`Entry::bytes`].
+    pub too_large: fn(&str, usize, u64) -> Refusal,
+}
+
+/// Data in an npz.
+pub const NPZ: Purpose = Purpose {
+    code: "G0718",
+    what: "npz archive",
+    help: "save it again with NumPy's `savez` or `savez_compressed`",
+    too_large: super::bomb,
+};
+
 /// A file inside an archive, still packed.
 pub struct Entry<'a> {
     pub name: String,
+    purpose: &'static Purpose,
     packed: &'a [u8],
     method: u16,
     /// Bytes once unpacked.
@@ -24,12 +45,12 @@ const DIRECTORY_SIGNATURE: u32 = 0x0201_4B50;
 const LOCAL_SIGNATURE: u32 = 0x0403_4B50;
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
-/// An npz has a handful of arrays; this many are read before a directory counts as nonsense.
+/// An archive has an entry for each array; this many are read before a directory counts as nonsense.
 const ENTRIES_MAX: u16 = 4096;
 
 /// The entries in the order of the directory.
-pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusal> {
-    let broken = |what: &str| broken(name, what);
+pub fn entries<'a>(name: &str, bytes: &'a [u8], purpose: &'static Purpose) -> Result<Vec<Entry<'a>>, Refusal> {
+    let broken = |what: &str| broken(purpose, name, what);
     if bytes.is_empty() {
         return Err(Refusal::error("G0708", format!("`{name}` is empty"), "save the archive again"));
     }
@@ -81,7 +102,7 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
         let packed = slice(bytes, start, packed_size as usize)
             .ok_or_else(|| broken(&format!("its entry `{entry}` is cut off")))?;
         places.push(local..start + packed.len());
-        entries.push(Entry { name: whole_name, packed, method, size: u64::from(size), crc });
+        entries.push(Entry { name: whole_name, purpose, packed, method, size: u64::from(size), crc });
         at += 46 + usize::from(name_length) + usize::from(extra) + usize::from(comment);
     }
     places.sort_by_key(|place| place.start);
@@ -95,22 +116,26 @@ pub fn entries<'a>(name: &str, bytes: &'a [u8]) -> Result<Vec<Entry<'a>>, Refusa
     Ok(entries)
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
     /// All its bytes, checked against their size and checksum.
-    pub fn bytes(&self, name: &str, limit: u64) -> Result<Vec<u8>, Refusal> {
+    pub fn bytes(&self, name: &str, limit: u64) -> Result<Cow<'a, [u8]>, Refusal> {
+        let broken = |what: &str| broken(self.purpose, name, what);
         if self.size > unpacks_to(self.packed.len(), limit) {
-            return Err(bomb(&format!("{name}/{}", short(&self.name)), self.packed.len(), limit));
+            return Err((self.purpose.too_large)(&format!("{name}/{}", short(&self.name)), self.packed.len(), limit));
         }
-        let out = self.start(name, self.size.saturating_add(1))?;
+        let out = match self.method {
+            STORED => Cow::Borrowed(self.packed),
+            _ => Cow::Owned(self.start(name, self.size.saturating_add(1))?),
+        };
         if out.len() as u64 != self.size {
             let entry = short(&self.name);
             let what = format!("its entry `{entry}` does not unpack to the {} bytes it declares", self.size);
-            return Err(broken(name, &what));
+            return Err(broken(&what));
         }
         let mut crc = flate2::Crc::new();
         crc.update(&out);
         if crc.sum() != self.crc {
-            return Err(broken(name, &format!("its entry `{}` does not have its checksum", short(&self.name))));
+            return Err(broken(&format!("its entry `{}` does not have its checksum", short(&self.name))));
         }
         Ok(out)
     }
@@ -122,17 +147,17 @@ impl Entry<'_> {
             STORED => self.packed.take(bytes).read_to_end(&mut out),
             _ => flate2::read::DeflateDecoder::new(self.packed).take(bytes).read_to_end(&mut out),
         };
-        read.map_err(|error| broken(name, &format!("its entry `{}` does not unpack: {error}", short(&self.name))))?;
+        read.map_err(|error| {
+            let what = format!("its entry `{}` does not unpack: {error}", short(&self.name));
+            broken(self.purpose, name, &what)
+        })?;
         Ok(out)
     }
 }
 
-fn broken(name: &str, what: &str) -> Refusal {
-    Refusal::error(
-        "G0718",
-        format!("`{name}` is no npz archive that can be read: {what}"),
-        "save it again with NumPy's `savez` or `savez_compressed`",
-    )
+fn broken(purpose: &Purpose, name: &str, what: &str) -> Refusal {
+    let message = format!("`{name}` is no {} that can be read: {what}", purpose.what);
+    Refusal::error(purpose.code, message, purpose.help)
 }
 
 fn slice(bytes: &[u8], at: usize, length: usize) -> Option<&[u8]> {

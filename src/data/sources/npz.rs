@@ -52,7 +52,7 @@ impl Source for Npz {
         let found = place.find(path, "path", Wanted::File)?;
         let name = shown(&found.path);
         let bytes = place.bytes(&found, "path")?;
-        let entries = zip::entries(&name, &bytes).map_err(|refusal| blame(refusal, "path"))?;
+        let entries = zip::entries(&name, &bytes, &zip::NPZ).map_err(|refusal| blame(refusal, "path"))?;
         let archive = Archive { name, entries, limit: place.budget() };
 
         let x = archive.array(args, "x", Some("x"))?.expect("x has a default");

@@ -7,6 +7,7 @@ use super::{Context, confine, exit, numbers};
 use crate::base::Refusal;
 use crate::base::text::{harmless, one_line};
 use crate::export::{self, Target};
+use crate::record::slug;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,14 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
 /// The folder that takes the files, and what they are named after. `--out` is a folder, or the main file itself.
 fn place(target: &dyn Target, export: &Export) -> Result<(PathBuf, String), Refusal> {
     const STEM: &str = "model";
-    let Some(out) = &export.out else { return Ok((export.run.join("export").join(&export.to), STEM.into())) };
+    let Some(out) = &export.out else {
+        let mut folder = export.run.join("export");
+        // Several checkpoints of a run can be compared, and its end.
+        if let Some(checkpoint) = &export.checkpoint {
+            folder.push(slug(checkpoint));
+        }
+        return Ok((folder.join(&export.to), STEM.into()));
+    };
     let Some(extension) = target.extension() else { return Ok((out.clone(), STEM.into())) };
     let (stem, given) = (out.file_stem(), out.extension());
     match (stem.and_then(|stem| stem.to_str()), given.and_then(|given| given.to_str())) {

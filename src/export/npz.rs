@@ -3,7 +3,9 @@
 
 use super::named::{Named, Values, too_large};
 use super::{Exported, File, Target};
+use crate::base::text::short;
 use crate::base::{Doc, Refusal};
+use crate::data::read::{npz, zip};
 
 /// 1980-01-01 as MS-DOS writes a date: the first there is.
 const DATE: u16 = 0x0021;
@@ -58,8 +60,30 @@ pub fn write(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
     Ok(out)
 }
 
+/// The same, read back and compared.
+fn checked(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
+    let content = write(tensors)?;
+    let entries = zip::entries("the export", &content)?;
+    for tensor in tensors {
+        let entry = npz::entry("the export", &entries, &tensor.name)?;
+        let array = npz::array(&tensor.name, &entry.bytes("the export", u64::MAX)?)?;
+        let same = match (&tensor.values, &array.values) {
+            (Values::F32(values), npz::Values::F32(found)) => {
+                values.iter().map(|x| x.to_bits()).eq(found.iter().map(|x| x.to_bits()))
+            }
+            (Values::I64(values), npz::Values::Whole(found)) => values.iter().eq(found),
+            _ => false,
+        };
+        if !same || array.shape != tensor.shape {
+            let message = format!("`{}` does not read back as it was written", short(&tensor.name));
+            return Err(Refusal::error("G0803", message, "report this, with the run's record"));
+        }
+    }
+    Ok(content)
+}
+
 fn name_too_long(name: &str) -> Refusal {
-    let message = format!("the name `{}` is too long for an archive", crate::base::text::short(name));
+    let message = format!("the name `{}` is too long for an archive", short(name));
     Refusal::error("G0802", message, "export to safetensors, which has no such bound")
 }
 
@@ -105,11 +129,11 @@ impl Target for Npz {
     }
 
     fn files(&self, exported: &Exported, stem: &str) -> Result<Vec<File>, Refusal> {
-        super::tensor_files(exported, stem, "npz", write)
+        super::tensor_files(exported, stem, "npz", checked)
     }
 
     fn checked(&self) -> Option<&'static str> {
-        None
+        Some("the tensors read back with the same bits")
     }
 
     fn next(&self, main: &str) -> String {

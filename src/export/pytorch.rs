@@ -135,7 +135,7 @@ fn heading(exported: &Exported) -> String {
     };
     let optimiser = if exported.optimizer.is_some() { ", optimizer" } else { "" };
     let lines = [
-        format!("{}: a network that growrun {} trained and grew.", exported.name, env!("CARGO_PKG_VERSION")),
+        format!("{}: a network that growrun {} trained.", exported.name, env!("CARGO_PKG_VERSION")),
         String::new(),
         format!("from      {}", exported.origin),
         format!("schedule  {}", exported.digest),

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "\
 Examples
-  growrun export runs/first-growth/0001 --to onnx                      into RUN/export/onnx/
-  growrun export runs/first-growth/0001 --to pytorch --out grown       model.py, model.safetensors, optimizer.safetensors
+  growrun export runs/first-growth/0001 --to onnx                   into RUN/export/onnx
+  growrun export runs/first-growth/0001 --to pytorch --out grown    a folder with model.py
   growrun export runs/first-growth/0001 --to safetensors --out grown.safetensors
   growrun export runs/first-growth/0001 --to npz --checkpoint growth-0001-after
 
-The final weights are exported, or those of a checkpoint. How the inputs were scaled comes along, and what the optimiser
-kept where a checkpoint still has it. The same run gives the same bytes; a file that is there and holds something
-else is not written over.
+The final weights are exported, or those of a checkpoint. How the inputs were scaled comes along, and what the
+optimiser kept where a checkpoint still has it. The same run gives the same bytes; a file that is there and holds
+something else is not written over.
 
 Exit code 0 when it is written, 2 when this is no run or the format cannot hold it, 4 for input/output.")]
 pub struct Export {
@@ -25,7 +25,8 @@ pub struct Export {
     /// Which tool or format it is for
     #[arg(long, value_name = "TARGET", value_parser = targets())]
     pub to: String,
-    /// Where it goes: a folder, or the main file by its ending (default: RUN/export/TARGET)
+    /// Where it goes: a folder, or the main file by its ending (default: RUN/export/TARGET, or
+    /// RUN/export/NAME/TARGET for a checkpoint)
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// A checkpoint instead of the end of the run

@@ -5,7 +5,7 @@
 //! ```text
 //! 9  cli
 //! 8  report
-//! 7  compare
+//! 7  compare | export
 //! 6  record
 //! 5  run
 //! 4  check | train
@@ -21,6 +21,7 @@ pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod data;
+pub mod export;
 pub mod grow;
 pub mod nn;
 pub mod optim;

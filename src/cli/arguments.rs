@@ -1,8 +1,10 @@
 //! The commands and their flags. What `--help` prints is written here and nowhere else.
 
 mod compare;
+mod export;
 
 pub use compare::Compare;
+pub use export::Export;
 
 use crate::base::World;
 use crate::check::Limits;
@@ -15,7 +17,6 @@ use std::path::{Path, PathBuf};
 pub const LATER: &[(&str, &str)] = &[
     ("inspect", "the tensors of a weights file and a model block for them"),
     ("apply", "growth on existing weights, without training"),
-    ("export", "the grown network for other tools"),
     ("fmt", "a schedule in its usual form"),
     ("lsp", "diagnostics while you type"),
 ];
@@ -43,6 +44,7 @@ Examples
   growrun compare first.grow                  is growing worth it? yes, no or undecided, with the reason
   growrun replay runs/first-growth/0001       train it again and compare every bit
   growrun report runs/first-growth/0001       a page to look at and to show
+  growrun export runs/first-growth/0001 --to onnx    the network for another tool
   growrun explain G0201                       a code, with a wrong and a repaired schedule
   growrun new --from houses.csv               a schedule for your own table
 
@@ -97,6 +99,8 @@ pub enum Command {
     Pack(Pack),
     /// Make one offline page about a run or a comparison, a figure, or a paper's appendix
     Report(Report),
+    /// Write the network of a run for PyTorch, ONNX, numpy, MXNet or as safetensors
+    Export(Export),
     /// Write a commented schedule that checks clean
     New(New),
 }

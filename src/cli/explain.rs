@@ -32,6 +32,10 @@ pub fn chapters() -> Vec<Chapter> {
         Chapter { title: "training", docs: of_section(&["section", "train"]) },
         Chapter { title: "optimizers", docs: vocabulary.optimizers },
         Chapter { title: "losses", docs: vocabulary.losses },
+        Chapter {
+            title: "targets of export",
+            docs: crate::export::TARGETS.iter().map(|target| target.doc()).collect(),
+        },
         Chapter { title: "metrics", docs: vocabulary.metrics.iter().map(|metric| metric.doc).collect() },
     ]
 }

@@ -10,6 +10,7 @@ mod compare;
 mod confine;
 mod diff;
 pub mod explain;
+mod export;
 pub mod machine;
 mod new;
 pub mod outcome;
@@ -89,6 +90,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
         Some(Command::Pack(pack)) => pack::run(&context, &pack),
         Some(Command::Report(report)) => report::run(&context, &report),
+        Some(Command::Export(export)) => export::run(&context, &export),
     }
 }
 

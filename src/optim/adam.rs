@@ -59,8 +59,8 @@ static ADAMW: Doc = Doc {
     source: "Loshchilov & Hutter 2019",
 };
 
-/// PyTorch's.
-const EPSILON: f64 = 1e-8;
+/// ε of Adam and AdamW: PyTorch's.
+pub const EPSILON: f64 = 1e-8;
 
 impl OptimizerKind for Adam {
     fn doc(&self) -> &'static Doc {

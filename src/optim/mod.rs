@@ -9,6 +9,8 @@
 mod adam;
 mod sgd;
 
+pub use adam::EPSILON;
+
 use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
 use crate::nn::{Network, Parameter, Piece, SlotKind, Update};
 use crate::tensor::kernels::{self, Path, flat, flat_mut};

@@ -243,7 +243,8 @@ fn tensors(
     weights::read(&content).map_err(|error| broken(&run.join(name), error))
 }
 
-fn scaling(world: &dyn World, run: &Path, inputs: usize) -> Result<Scaling, Refusal> {
+/// By what the inputs of a run were scaled, as far as its files say: mean and inverse deviation of each.
+pub fn scaling(world: &dyn World, run: &Path, inputs: usize) -> Result<Scaling, Refusal> {
     let path = run.join("scaling.safetensors");
     let mut tensors = tensors(world, run, "scaling.safetensors", 2 * inputs as u64)?;
     let mut take = |name: &str| match tensors.remove(name) {

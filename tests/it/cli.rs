@@ -67,7 +67,7 @@ fn help_names_every_command_and_what_comes_later() {
     }
     for command in [
         "run", "check", "plan", "explain", "predict", "new", "runs", "verify", "diff", "pack", "replay", "report",
-        "compare",
+        "compare", "export",
     ] {
         let ran = anywhere(&[command, "--help"]);
         assert_eq!(ran.code, 0);
@@ -126,7 +126,7 @@ fn an_unknown_flag_is_met_with_the_one_that_was_meant() {
 
 #[test]
 fn a_command_that_comes_later_says_so() {
-    for word in ["inspect", "export", "lsp"] {
+    for word in ["inspect", "apply", "lsp"] {
         let ran = anywhere(&[word, "--anything", "first.grow"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
         assert!(ran.stderr.contains("G0910"), "{}", ran.stderr);

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("run", 5),
     ("record", 6),
     ("compare", 7),
+    ("export", 7),
     ("report", 8),
     ("cli", 9),
 ];

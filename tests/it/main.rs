@@ -7,6 +7,7 @@ mod compare;
 mod data;
 mod engine;
 mod examples;
+mod export;
 mod faults;
 mod flops;
 mod fuzz_corpora;

@@ -63,7 +63,7 @@ pub fn write(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
 /// The same, read back and compared.
 fn checked(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
     let content = write(tensors)?;
-    let entries = zip::entries("the export", &content)?;
+    let entries = zip::entries("the export", &content, &zip::NPZ)?;
     for tensor in tensors {
         let entry = npz::entry("the export", &entries, &tensor.name)?;
         let array = npz::array(&tensor.name, &entry.bytes("the export", u64::MAX)?)?;

@@ -122,7 +122,7 @@ fn what_is_written_reads_back() {
     assert_eq!(scaling.keys().collect::<Vec<_>>(), ["inverse", "mean"]);
 
     let archive = files("npz");
-    let entries = zip::entries("net.npz", &archive[0].content).expect("an archive");
+    let entries = zip::entries("net.npz", &archive[0].content, &zip::NPZ).expect("an archive");
     assert_eq!(entries.len(), weights.len());
     let params = &files("mxnet")[0].content;
     for tensor in &weights {

@@ -30,7 +30,12 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
     let world = context.world;
     let target = export::find(&export.to).expect("the command line takes no other word");
     let (folder, stem) = place(target, export)?;
-    // Before a byte of the record is read: it may be a stranger's.
+    // Before a byte of the record is read: it may be a stranger's, with a link in the place of the folder.
+    if let Ok(own) = folder.strip_prefix(&export.run)
+        && export.out.is_none()
+    {
+        world.entry_beneath(&export.run, own)?;
+    }
     confine::to_report(context, &export.run, &folder);
     let compute = super::training::compute(context, 1, None)?;
     let source = export::of_run(world, &export.run, export.checkpoint.as_deref(), compute)?;
@@ -50,7 +55,7 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
             "out": files,
             "step": exported.step,
             "parameters": parameters,
-            "optimizer_state": !exported.state().is_empty(),
+            "optimizer_state": exported.has_state(),
             "without_state": source.without_state,
             "checked": target.checked(),
             "diagnostics": [],

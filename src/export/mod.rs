@@ -123,6 +123,14 @@ impl Exported {
         self.optimizer.as_ref().map(|trained| optimizer::tensors(&self.parameters, &trained.rule)).unwrap_or_default()
     }
 
+    /// Entries that Adam has not updated since they were born, in parameters that it has: see [`optimizer`].
+    pub fn without_update(&self) -> u64 {
+        match &self.optimizer {
+            Some(Trained { rule: Rule::Adam { .. }, .. }) if self.has_state() => optimizer::fresh(&self.parameters),
+            _ => 0,
+        }
+    }
+
     /// Mean and inverse deviation of the inputs.
     pub fn scaling_tensors(&self) -> Option<[Named<'_>; 2]> {
         let scaling = self.scaling.as_ref()?;

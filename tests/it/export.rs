@@ -376,6 +376,9 @@ fn a_checkpoint_is_exported_with_its_own_network_and_state() {
     let text = std::fs::read_to_string(place.join("model.py")).expect("a module");
     assert!(text.contains("self.h1 = nn.Linear(2, 8)"), "{text}");
     assert!(place.join("optimizer.safetensors").is_file());
+    // Four fresh units: rows of 2 and a bias each, and columns of 2.
+    let ran = growrun(folder.path(), &["export", RUN, "--to", "pytorch", "--checkpoint", "growth-0001-after"]);
+    assert!(ran.stdout.contains("\n  20 of them have had no update yet; "), "{}", ran.stdout);
     let ran = growrun(folder.path(), &["export", RUN, "--to", "npz", "--checkpoint", "../../../etc"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("those that are kept: start, growth-0001-before, "), "{}", ran.stderr);

@@ -172,6 +172,10 @@ fn unknown(name: &str, content: &[u8]) -> Refusal {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
             ("it is one array without a name", "save named arrays with `numpy.savez`")
         }
+        [0x1F, 0x8B, ..] => ("it is packed by gzip", "unpack it first"),
+        [b'{', ..] => {
+            ("it is JSON", "an MXNet `-symbol.json` names layers; their weights are in the `.params` beside it")
+        }
         _ => ("it begins like none of them", "safetensors, PyTorch's zip, npz and MXNet's .params are read"),
     };
     Refusal::error("G0820", format!("`{name}` is no weights file that can be read: {what}"), help)

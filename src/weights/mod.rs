@@ -12,6 +12,7 @@ pub mod mxnet;
 pub mod names;
 pub mod npz;
 mod pickle;
+pub mod propose;
 pub mod pytorch;
 pub mod safetensors;
 pub mod symbol;

@@ -1,0 +1,256 @@
+use super::*;
+use crate::weights::{Format, Tensor, Values, symbol};
+
+fn tensor(name: &str, shape: &[usize]) -> Tensor {
+    // Other numbers in each, so that none is the copy of another.
+    let seed = name.bytes().fold(7, |seed, byte| (seed * 31 + usize::from(byte)) % 8191);
+    let values = (0..shape.iter().product()).map(|at: usize| (at + seed) as f32).collect();
+    Tensor { name: name.into(), shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
+}
+
+fn file(format: Format, tensors: &[(&str, &[usize])]) -> File {
+    File { format, tensors: tensors.iter().map(|(name, shape)| tensor(name, shape)).collect() }
+}
+
+fn block(format: Format, tensors: &[(&str, &[usize])]) -> Proposal {
+    propose(&file(format, tensors), None)
+}
+
+#[test]
+fn a_file_in_order_is_read_in_that_order() {
+    let proposal = block(
+        Format::PyTorch,
+        &[
+            ("net.0.weight", &[5, 4]),
+            ("net.0.bias", &[5]),
+            ("net.1.weight", &[5]),
+            ("net.1.bias", &[5]),
+            ("net.1.running_mean", &[5]),
+            ("net.1.running_var", &[5]),
+            ("net.3.weight", &[5, 5]),
+            ("net.4.weight", &[5]),
+            ("net.4.bias", &[5]),
+            ("net.10.weight", &[5, 5]),
+            ("net.11.weight", &[5]),
+            ("net.12.weight", &[2, 5]),
+            ("net.12.bias", &[2]),
+        ],
+    );
+    assert_eq!(proposal.problems, [""; 0]);
+    let expected = "\
+model from \"net.pt\" {
+  map \"0\" to h1
+  map \"1\" to h1.norm
+  map \"3\" to h2
+  map \"4\" to h2.norm
+  map \"10\" to h3
+  map \"11\" to h3.norm
+  map \"12\" to out
+  # activations are not in the file: relu is a guess
+  h1  dense 5 relu norm batch
+  h2  dense 5 relu norm layer bias no
+  h3  dense 5 relu norm rms bias no
+  out dense 2
+}
+";
+    assert_eq!(proposal.text("net.pt"), expected);
+    assert_eq!((proposal.inputs(), proposal.outputs(), proposal.activations_known), (Some(4), Some(2), false));
+}
+
+#[test]
+fn where_names_are_sorted_widths_and_numbers_tell_the_order() {
+    let sorted: [(&str, &[usize]); 6] = [
+        ("batch_stats/bn/mean", &[8]),
+        ("batch_stats/bn/var", &[8]),
+        ("params/bn/bias", &[8]),
+        ("params/bn/scale", &[8]),
+        ("params/hidden/kernel", &[8, 6]),
+        ("params/a/kernel", &[3, 8]),
+    ];
+    let proposal = block(Format::Safetensors, &sorted);
+    assert!(proposal.fits(), "{:?}", proposal.problems);
+    let expected = "  map \"bn\" to a.norm
+  # activations are not in the file: relu is a guess
+  a      dense 8 relu norm batch bias no
+  hidden dense 6 bias no
+";
+    assert_eq!(proposal.body(), expected);
+    assert!(!proposal.assumed.iter().any(|text| text.contains("several")), "{:?}", proposal.assumed);
+
+    // fc10 behind fc9 and not behind fc1, and that this is a guess.
+    let names: Vec<String> = (1..=12).map(|at| format!("fc{at}.weight")).collect();
+    let mut square: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[4, 4][..])).collect();
+    square.sort();
+    for format in [Format::Safetensors, Format::Npz] {
+        let proposal = block(format, &square);
+        let order: Vec<&str> = proposal.layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(order, (1..=12).map(|at| format!("fc{at}")).collect::<Vec<_>>());
+        assert!(
+            proposal.assumed.iter().any(|text| text.contains("`fc1`, `fc2`, `fc3`, `fc4`, …")),
+            "{:?}",
+            proposal.assumed
+        );
+    }
+    // PyTorch keeps the order of the layers, whatever they are called.
+    assert_eq!(block(Format::PyTorch, &square).layers[1].name, "fc10");
+}
+
+#[test]
+fn norms_of_one_width_go_by_their_numbers() {
+    let tensors: [(&str, &[usize]); 9] = [
+        ("bn1.bias", &[4]),
+        ("bn1.weight", &[4]),
+        ("bn2.bias", &[4]),
+        ("bn2.weight", &[4]),
+        ("fc1.weight", &[4, 7]),
+        ("fc2.weight", &[4, 4]),
+        ("fc3.weight", &[4, 4]),
+        ("out.norm.weight", &[1]),
+        ("out.weight", &[1, 4]),
+    ];
+    let proposal = block(Format::Safetensors, &tensors);
+    assert!(proposal.fits(), "{:?}", proposal.problems);
+    let to = |name: &str| proposal.maps.iter().find(|map| map.tensor == name).map(|map| map.to.as_str());
+    assert_eq!((to("bn1"), to("bn2"), to("out.norm")), (Some("fc1.norm"), Some("fc2.norm"), None));
+    assert!(
+        proposal.assumed.iter().any(|text| text.contains("`bn1` could be behind several")),
+        "{:?}",
+        proposal.assumed
+    );
+    let sequence: [(&str, &[usize]); 6] = [
+        ("body.0.weight", &[4, 4]),
+        ("body.1.weight", &[4]),
+        ("body.3.weight", &[4, 4]),
+        ("body.4.weight", &[4]),
+        ("body.6.weight", &[4, 4]),
+        ("body.7.weight", &[4]),
+    ];
+    let proposal = block(Format::Safetensors, &sequence);
+    let norms: Vec<(&str, &str)> = proposal
+        .maps
+        .iter()
+        .map(|map| (map.tensor.as_str(), map.to.as_str()))
+        .filter(|(_, to)| to.contains('.'))
+        .collect();
+    assert_eq!(norms, [("body.1", "h1.norm"), ("body.4", "h2.norm"), ("body.7", "out.norm")]);
+}
+
+#[test]
+fn what_does_not_fit_says_why_in_a_line() {
+    let cases: &[(&[(&str, &[usize])], &str)] = &[
+        (
+            &[("conv1.weight", &[8, 1, 3, 3]), ("conv1.bias", &[8])],
+            "`conv1.weight` [8, 1, 3, 3] is a convolution, which growrun does not read yet",
+        ),
+        (&[("lstm.weight_ih_l0", &[8, 4])], "belongs to a recurrent layer"),
+        (&[("gru/recurrent_kernel", &[8, 4])], "belongs to a recurrent layer"),
+        (&[("self_attn.in_proj_weight", &[12, 4])], "belongs to an attention layer"),
+        (&[("embedding.weight", &[100, 4])], "is an embedding"),
+        (&[("w1", &[3, 4])], "does not say which part"),
+        (&[("fc.weight", &[3, 0])], "holds no values"),
+        (&[("fc.weight", &[3, 4]), ("fc.bias", &[4])], "`fc.bias` [4] does not belong to `fc.weight` [3, 4]"),
+        (&[("fc.weight", &[3, 4]), ("fc_weight", &[3, 4])], "could be the same part"),
+        (&[("bn.weight", &[3]), ("bn.bias", &[3]), ("fc.weight", &[3, 4])], "norm before the first layer"),
+        (&[("fc.weight", &[3, 4]), ("a.weight", &[3]), ("b.weight", &[3])], "a second norm behind `a`"),
+        (&[("fc.weight", &[3, 4]), ("a.weight", &[2])], "behind no layer of that width"),
+        (&[("fc.weight", &[3, 4]), ("bn.running_mean", &[3]), ("bn.running_var", &[3])], "without gain"),
+        (&[("fc.weight", &[3, 4]), ("h.bias", &[3])], "has no `weight` or `kernel` beside it"),
+        (&[("h.blend", &[1])], "no `model` block can write"),
+        (&[("a.weight", &[3, 4]), ("b.weight", &[5, 6])], "`b` reads 6 numbers, and `a` before it gives 3"),
+        (&[("a\"b.weight", &[3, 4])], "cannot be written in a schedule"),
+        (&[("a\nb.weight", &[3, 4])], "cannot be written in a schedule"),
+        (&[], "no dense layer was found"),
+    ];
+    for (tensors, expected) in cases {
+        let proposal = block(Format::PyTorch, tensors);
+        assert!(proposal.problems.iter().any(|text| text.contains(expected)), "{expected}: {:?}", proposal.problems);
+    }
+    let mut nan = file(Format::PyTorch, &[("fc.weight", &[1, 2])]);
+    nan.tensors[0].values = Values::Numbers(vec![1.0, f32::NAN]);
+    assert!(propose(&nan, None).problems[0].contains("holds 1 NaN or infinite of 2 values"));
+    nan.tensors[0].values = Values::Whole(vec![1, 2]);
+    assert!(propose(&nan, None).problems[0].contains("which is no weight"));
+}
+
+#[test]
+fn weights_under_two_names_are_told() {
+    let mut tied = file(Format::PyTorch, &[("a.weight", &[3, 3]), ("b.weight", &[3, 3])]);
+    tied.tensors[1].values = tied.tensors[0].values.clone();
+    assert!(propose(&tied, None).assumed.iter().any(|text| text.contains("hold the same weights")));
+}
+
+#[test]
+fn names_that_look_like_code_stay_in_their_quotes() {
+    let tensors: [(&str, &[usize]); 7] = [
+        ("dense.weight", &[3, 2]),
+        ("h2.weight", &[3, 3]),
+        ("map.weight", &[3, 3]),
+        ("} at start stop #.weight", &[3, 3]),
+        ("x", &[3]),
+        ("relu.weight", &[3, 3]),
+        ("größe.weight", &[3, 3]),
+    ];
+    let proposal = block(Format::PyTorch, &tensors);
+    let names: Vec<&str> = proposal.layers.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["h1", "h2", "h3", "h4", "h5", "out"]);
+    assert_eq!(proposal.maps[2].tensor, "} at start stop #");
+    // Where the name of a layer is also that of a tensor, each tensor is named.
+    let double = block(Format::PyTorch, &[("a.b.weight", &[3, 2]), ("a.b.bias", &[3]), ("a.b", &[3])]);
+    let maps: Vec<(&str, &str)> = double.maps.iter().map(|map| (map.tensor.as_str(), map.to.as_str())).collect();
+    assert_eq!(maps, [("a.b.weight", "h1.weight"), ("a.b.bias", "h1.bias")]);
+    assert_eq!(double.text("a\"b.pt").lines().next(), Some("model from \"weights\" {"));
+}
+
+#[test]
+fn a_symbol_says_what_names_do_not() {
+    let json = br#"{"nodes": [{"op":"null","name":"data","inputs":[]},
+      {"op":"null","name":"b_weight","inputs":[]},
+      {"op":"FullyConnected","name":"b","attrs":{"num_hidden":"4","no_bias":"True"},"inputs":[[0,0],[1,0]]},
+      {"op":"null","name":"n_gamma","inputs":[]}, {"op":"null","name":"n_beta","inputs":[]},
+      {"op":"LayerNorm","name":"n","attrs":{"eps":"0.002"},"inputs":[[2,0],[3,0],[4,0]]},
+      {"op":"Activation","name":"t","attrs":{"act_type":"tanh"},"inputs":[[5,0]]},
+      {"op":"Dropout","name":"d","attrs":{"p":"0.25"},"inputs":[[6,0]]},
+      {"op":"null","name":"a_weight","inputs":[]},{"op":"null","name":"a_bias","inputs":[]},
+      {"op":"FullyConnected","name":"a","attrs":{"num_hidden":"4"},"inputs":[[7,0],[8,0],[9,0]]}],
+      "heads": [[10,0]]}"#;
+    let chain = symbol::read("s.json", json).expect("a chain");
+    let file = file(
+        Format::MxNet,
+        &[
+            ("arg:a_weight", &[4, 4]),
+            ("arg:a_bias", &[4]),
+            ("arg:b_weight", &[4, 4]),
+            ("arg:n_gamma", &[4]),
+            ("arg:n_beta", &[4]),
+        ],
+    );
+    let proposal = propose(&file, Some(&chain));
+    assert!(proposal.fits() && proposal.activations_known && proposal.assumed.is_empty(), "{proposal:?}");
+    let expected = "  map \"n\" to b.norm
+  b dense 4 tanh norm layer epsilon 2e-3 dropout 0.25 bias no
+  a dense 4
+";
+    assert_eq!(proposal.body(), expected);
+    let other = super::propose(&block_file(), Some(&chain));
+    assert!(other.problems.iter().any(|text| text.contains("takes `b_weight`, which the file does not hold")));
+    assert!(other.problems.iter().any(|text| text.contains("`z` is in no layer of the symbol")));
+}
+
+fn block_file() -> File {
+    file(Format::MxNet, &[("arg:z_weight", &[4, 4])])
+}
+
+#[test]
+fn a_hundred_thousand_tensors_are_no_work() {
+    let square = |name: String| tensor(&name, &[2, 2]);
+    let mut tensors: Vec<Tensor> = (0..50_000).map(|at| square(format!("fc{at}.weight"))).collect();
+    tensors.extend((0..50_000).map(|at| tensor(&format!("bn{at}.weight"), &[2])));
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    let begin = std::time::Instant::now();
+    let proposal = propose(&File { format: Format::Safetensors, tensors }, None);
+    assert_eq!(proposal.layers.len(), 50_000);
+    assert!(proposal.layers.iter().all(|layer| layer.norm.is_some()));
+    // A quadratic search takes minutes; this takes well below a second on any machine.
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+    assert!(proposal.problems.iter().any(|text| text.contains("1 MiB")), "{:?}", proposal.problems);
+}

@@ -10,6 +10,7 @@
 //!
 //! What is exported may be a stranger's: a name that is none in the language is refused before it reaches generated code.
 
+pub mod home;
 pub mod mxnet;
 mod named;
 pub mod npz;

@@ -332,7 +332,7 @@ mod tests {
 
     fn tensor(name: &str, shape: &[usize]) -> Tensor {
         let values = (0..shape.iter().product()).map(|at: usize| at as f32).collect();
-        Tensor { name: name.into(), shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
+        Tensor { name: name.into(), outer: 0, shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
     }
 
     fn file(tensors: Vec<Tensor>) -> File {

@@ -5,7 +5,7 @@ fn tensor(name: &str, shape: &[usize]) -> Tensor {
     // Other numbers in each, so that none is the copy of another.
     let seed = name.bytes().fold(7, |seed, byte| (seed * 31 + usize::from(byte)) % 8191);
     let values = (0..shape.iter().product()).map(|at: usize| (at + seed) as f32).collect();
-    Tensor { name: name.into(), shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
+    Tensor { name: name.into(), outer: 0, shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
 }
 
 fn file(format: Format, tensors: &[(&str, &[usize])]) -> File {

@@ -105,6 +105,13 @@ pub(super) fn to_prediction(context: &Context, run: &Path, data: &Path, out: Opt
     context.world.confine(&[run.into(), data.into()], &writes)
 }
 
+/// For a command that looks at a file of weights, or the folder of a run, and at what lies beside it; writes beneath
+/// `out`, or nowhere.
+pub(super) fn to_weights(context: &Context, files: &[PathBuf], out: Option<&Path>) -> Confinement {
+    let writes: Vec<PathBuf> = out.map(folder_of).into_iter().collect();
+    context.world.confine(files, &writes)
+}
+
 fn folder_of(file: &Path) -> PathBuf {
     here(file.parent().unwrap_or(Path::new("")))
 }

@@ -11,6 +11,7 @@ mod confine;
 mod diff;
 pub mod explain;
 mod export;
+mod inspect;
 pub mod machine;
 mod new;
 pub mod outcome;
@@ -91,6 +92,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Pack(pack)) => pack::run(&context, &pack),
         Some(Command::Report(report)) => report::run(&context, &report),
         Some(Command::Export(export)) => export::run(&context, &export),
+        Some(Command::Inspect(inspect)) => inspect::run(&context, &inspect),
     }
 }
 

@@ -271,7 +271,8 @@ fn told(path: &Path, opened: &Opened, style: Style) -> String {
         (true, _) => {
             let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
             let schedule = if propose::can_be_quoted(&stem) { stem } else { "weights".into() };
-            format!("growrun new --from {} --out {}.grow", quoted(&path.to_string_lossy()), quoted(&schedule))
+            let schedule = format!("{schedule}.grow");
+            format!("growrun new --from {} --out {}", quoted(&path.to_string_lossy()), quoted(&schedule))
         }
         (false, _) => "growrun explain map   says how a tensor with another name is read".into(),
     };

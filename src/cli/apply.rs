@@ -18,7 +18,6 @@ use crate::nn::{Parameter, Slot, SlotKind};
 use crate::optim::Optimizer;
 use crate::run::{self, Autosave, Event, Finish, Options, Status};
 use crate::syntax::{self, Schedule};
-use crate::weights::propose::propose;
 use crate::weights::{self, File, Source, Values, fit, moments};
 use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
@@ -27,9 +26,6 @@ use std::sync::Arc;
 
 /// What the sources call a proposed model block.
 const PROPOSED: &str = "<proposed>";
-
-/// The file of a run's result, where its folder is named.
-const OF_A_RUN: &str = "final.safetensors";
 
 pub fn run(context: &Context, apply: &Apply) -> i32 {
     match made(context, apply) {
@@ -48,13 +44,11 @@ pub fn run(context: &Context, apply: &Apply) -> i32 {
 fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
     let world = context.world;
     let (folder, stem, form) = place(world, &apply.out)?;
-    confine::to_weights(context, apply, &folder);
-    let (name, content) = read(world, &apply.weights)?;
+    confine::to_apply(context, apply, &folder);
+    let opened = super::inspect::open(context, &apply.weights, apply.symbol.as_deref())?;
+    let (schedule, found, guessed) = schedule(context, apply, &opened)?;
+    let super::inspect::Opened { name, source, file, .. } = opened;
     let limit = limit(world);
-    let file = weights::read(&name, &content, limit)?;
-    let source = Source::of(&name, &name, &content, &file);
-    drop(content);
-    let (schedule, found, guessed) = schedule(context, apply, &file, &name)?;
     let state_file = match &apply.optimizer {
         Some(path) => {
             let (name, content) = read(world, path)?;
@@ -170,14 +164,9 @@ fn limit(world: &dyn World) -> u64 {
     world.host().memory_free.map_or(4 << 30, |free| free / 5 * 2)
 }
 
-/// A file that the user names, or the result of a run whose folder he names; and how messages call it.
+/// A file that the user names, and how messages call it.
 fn read(world: &dyn World, path: &Path) -> Result<(String, Vec<u8>), Stop> {
-    let path = match world.entry(path)? {
-        Some(Entry::Folder) => path.join(OF_A_RUN),
-        _ => path.to_path_buf(),
-    };
-    let content = world.read(&path, limit(world))?;
-    Ok((path.display().to_string(), content))
+    Ok((path.display().to_string(), world.read(path, limit(world))?))
 }
 
 type Write = fn(&[Named], &[(String, String)]) -> Result<Vec<u8>, Refusal>;
@@ -221,8 +210,7 @@ fn place(world: &dyn World, out: &Path) -> Result<(PathBuf, String, Form), Refus
 fn schedule(
     context: &Context,
     apply: &Apply,
-    file: &File,
-    name: &str,
+    opened: &super::inspect::Opened,
 ) -> Result<(Schedule, Vec<Diagnostic>, Option<String>), Stop> {
     let (mut schedule, mut found) = syntax::load(context.world, &apply.file)?;
     if let Some(base) = &apply.overrides.base
@@ -254,7 +242,7 @@ fn schedule(
     if schedule.model.is_some() {
         return Ok((schedule, found, None));
     }
-    let proposal = propose(file, None);
+    let (name, proposal) = (&opened.name, &opened.proposal);
     if !proposal.fits() {
         let why = proposal.problems.first().cloned().unwrap_or_else(|| "it holds no layers".into());
         let message = format!("`{}` does not say what network it is of: {why}", crate::base::text::short(name));

@@ -3,10 +3,12 @@
 mod apply;
 mod compare;
 mod export;
+mod inspect;
 
 pub use apply::Apply;
 pub use compare::Compare;
 pub use export::Export;
+pub use inspect::Inspect;
 
 use crate::base::World;
 use crate::check::Limits;
@@ -16,11 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
-pub const LATER: &[(&str, &str)] = &[
-    ("inspect", "the tensors of a weights file and a model block for them"),
-    ("fmt", "a schedule in its usual form"),
-    ("lsp", "diagnostics while you type"),
-];
+pub const LATER: &[(&str, &str)] = &[("fmt", "a schedule in its usual form"), ("lsp", "diagnostics while you type")];
 
 /// What `growrun` alone says.
 pub const WELCOME: &str = "\
@@ -49,6 +47,7 @@ Examples
   growrun apply grow.grow --weights net.pt --out grown.safetensors    growth alone, for another tool
   growrun explain G0201                       a code, with a wrong and a repaired schedule
   growrun new --from houses.csv               a schedule for your own table
+  growrun inspect net.pt                      what a file of weights holds, and a model block for it
 
 Exit codes: 0 ok, 1 the run failed, 2 bad input, 3 diverged, 4 input/output, 130/143/138 interrupted.
 ";
@@ -105,6 +104,8 @@ pub enum Command {
     Apply(Apply),
     /// Write the network of a run for PyTorch, ONNX, numpy, MXNet or as safetensors
     Export(Export),
+    /// Show what a file of trained weights holds, and the `model` block that reads it
+    Inspect(Inspect),
     /// Write a commented schedule that checks clean
     New(New),
 }
@@ -322,9 +323,10 @@ pub struct Predict {
 Examples
   growrun new > first.grow
   growrun new --out first.grow
-  growrun new --from houses.csv --out houses.grow")]
+  growrun new --from houses.csv --out houses.grow
+  growrun new --from net.pt --out net.grow           begins with trained weights")]
 pub struct New {
-    /// A CSV with a header: the schedule is written for it
+    /// A CSV with a header, or a file of trained weights: the schedule is written for it
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// Where the schedule goes (default: stdout); an existing file is never overwritten

@@ -34,9 +34,10 @@ pub(super) fn to_schedules(
 }
 
 /// For `apply`: a schedule, the files that its line names, and the folder that takes the grown weights.
-pub(super) fn to_weights(context: &Context, apply: &super::arguments::Apply, out: &Path) -> Confinement {
+pub(super) fn to_apply(context: &Context, apply: &super::arguments::Apply, out: &Path) -> Confinement {
     let world = context.world;
     let mut reads = vec![folder_of(&apply.file), apply.file.clone(), apply.weights.clone()];
+    reads.extend(apply.symbol.clone().or_else(|| super::inspect::beside(&apply.weights)));
     reads.extend(apply.optimizer.iter().chain(&apply.probe).cloned());
     reads.extend(apply.overrides.base.iter().flat_map(|file| [folder_of(file), file.clone()]));
     let named = apply.overrides.data.iter().map(|(_, path)| PathBuf::from(path));
@@ -117,6 +118,13 @@ pub(super) fn to_run_directory(context: &Context, folder: &Path) -> Confinement 
 pub(super) fn to_prediction(context: &Context, run: &Path, data: &Path, out: Option<&Path>) -> Confinement {
     let writes: Vec<PathBuf> = out.map(folder_of).into_iter().collect();
     context.world.confine(&[run.into(), data.into()], &writes)
+}
+
+/// For a command that looks at a file of weights, or the folder of a run, and at what lies beside it; writes beneath
+/// `out`, or nowhere.
+pub(super) fn to_weights(context: &Context, files: &[PathBuf], out: Option<&Path>) -> Confinement {
+    let writes: Vec<PathBuf> = out.map(folder_of).into_iter().collect();
+    context.world.confine(files, &writes)
 }
 
 fn folder_of(file: &Path) -> PathBuf {

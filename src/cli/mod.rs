@@ -12,6 +12,7 @@ mod confine;
 mod diff;
 pub mod explain;
 mod export;
+mod inspect;
 pub mod machine;
 mod new;
 pub mod outcome;
@@ -93,6 +94,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Report(report)) => report::run(&context, &report),
         Some(Command::Apply(apply)) => apply::run(&context, &apply),
         Some(Command::Export(export)) => export::run(&context, &export),
+        Some(Command::Inspect(inspect)) => inspect::run(&context, &inspect),
     }
 }
 

@@ -1,4 +1,7 @@
-//! `growrun new`: a commented schedule to begin with, for the built-in digits or for a reader's own table.
+//! `growrun new`: a commented schedule to begin with, for the built-in digits, for a reader's own table, or for
+//! trained weights.
+
+mod weights;
 
 use super::arguments::New;
 use super::render::{from_error, without_place};
@@ -17,6 +20,12 @@ const TABLE_MAX: u64 = 256 << 20;
 
 pub fn run(context: &Context, new: &New) -> i32 {
     let text = match &new.from {
+        Some(file) if weights::is_weights(context, file) => {
+            match weights::schedule(context, file, new.out.as_deref()) {
+                Ok(text) => Ok(text),
+                Err(stop) => return stop.tell(context, false),
+            }
+        }
         None => Ok(STARTER.to_string()),
         Some(table) => from_table(context, table, new.out.as_deref()),
     };

@@ -10,7 +10,7 @@ mod symbolic;
 
 use super::File;
 use super::symbol::SymbolLayer;
-use crate::base::text::short;
+use crate::base::text::{one_line, short};
 use crate::nn::Activation;
 use crate::nn::architecture::{NORM_EPSILON, Norm};
 use arrange::Arranged;
@@ -140,13 +140,9 @@ impl Proposal {
     }
 }
 
-/// Whether a text can stand in quotes: they know no escapes, and nothing that steers a terminal.
+/// Whether a text can stand in quotes, which know no escapes, and looks the same on a terminal.
 pub fn can_be_quoted(text: &str) -> bool {
-    !text.contains(|c: char| {
-        c == '"'
-            || c.is_control()
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
-    })
+    !text.contains('"') && one_line(text) == text
 }
 
 /// A file's name as a schedule can write it.

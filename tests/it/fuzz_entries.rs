@@ -340,6 +340,14 @@ fn foreign(bytes: &[u8]) {
     }
     // safetensors lies as it is; at most a byte becomes eight.
     assert!(held as u64 <= LIMIT.max(8 * bytes.len() as u64), "{held} bytes out of {}", bytes.len());
+    // Whatever its names are, they stay in their quotes.
+    let proposal = growrun::weights::propose::propose(&file, None);
+    if proposal.fits() {
+        let text = proposal.text("f");
+        let (_, found) =
+            syntax::load(&Shelf::of(["s.grow"], text.as_bytes()), Path::new("s.grow")).expect("it is there");
+        assert!(found.is_empty(), "{text}\n{found:?}");
+    }
 }
 
 // --- data

@@ -16,6 +16,7 @@ mod given;
 mod growth;
 mod hostile;
 mod house;
+mod inspect;
 mod mistakes;
 mod records;
 mod report;

@@ -36,6 +36,9 @@ pub struct Apply {
     /// A file with the optimiser's state, when it is not in that of the weights
     #[arg(long, value_name = "FILE")]
     pub optimizer: Option<PathBuf>,
+    /// MXNet's `-symbol.json`, which knows order and activations (default: beside `NAME-0000.params`)
+    #[arg(long, value_name = "FILE")]
+    pub symbol: Option<PathBuf>,
     /// Examples to measure the drift on: a file with one array [examples, inputs], as the network reads them
     #[arg(long, value_name = "FILE")]
     pub probe: Option<PathBuf>,

@@ -46,7 +46,12 @@ pub fn arrange(format: Format, parts: &mut Parts) -> Arranged {
     let last = out.units.len().saturating_sub(1);
     out.units[..last].iter_mut().for_each(|unit| unit.activation = Activation::Relu);
     if last > 0 {
-        out.assumed.push("activations are not in the file: `relu` is a guess for all but the last layer".into());
+        let symbol = match format {
+            Format::MxNet => "; MXNet's symbol says them: `--symbol NAME-symbol.json`",
+            _ => "",
+        };
+        out.assumed
+            .push(format!("activations are not in the file: `relu` is a guess for all but the last layer{symbol}"));
     }
     epsilon(parts, &mut out);
     equal(parts, &mut out.assumed);
@@ -71,7 +76,7 @@ pub fn equal(parts: &Parts, assumed: &mut Vec<String>) {
 
 /// Writes each norm's ε as its tool has it, since no file says it.
 fn epsilon(parts: &Parts, out: &mut Arranged) {
-    let mut told = BTreeSet::new();
+    let mut taken: BTreeMap<&str, f64> = BTreeMap::new();
     for (at, epsilon) in out.units.iter_mut().filter_map(|unit| unit.norm.as_mut()) {
         let kind = parts.norms[*at].kind;
         *epsilon = match (parts.tool, kind) {
@@ -79,21 +84,21 @@ fn epsilon(parts: &Parts, out: &mut Arranged) {
             (Tool::Flax, Norm::Layer | Norm::Rms) => 1e-6,
             _ => NORM_EPSILON,
         };
-        if told.insert(kind.word()) {
-            let whose = match parts.tool {
-                Tool::Keras => "the default of Keras",
-                Tool::Flax => "the default of Flax",
-                Tool::Other => "the default of PyTorch",
-            };
-            let kind = kind.word();
-            out.assumed
-                .push(format!("the epsilon of a norm is not in the file: {epsilon:e} for `norm {kind}` is {whose}"));
-        }
-        if kind == Norm::Rms && told.insert("no shift") {
-            out.assumed.push(
-                "a norm with a gain and no shift is taken for `norm rms`: it could be a layer norm without bias".into(),
-            );
-        }
+        taken.insert(kind.word(), *epsilon);
+    }
+    if taken.is_empty() {
+        return;
+    }
+    let each: Vec<String> = taken.iter().map(|(kind, epsilon)| format!("{epsilon:e} for `norm {kind}`")).collect();
+    out.assumed.push(format!(
+        "the epsilon of a norm is not in the file: {}, as {} has it unless told otherwise",
+        each.join(" and "),
+        parts.tool.shown()
+    ));
+    if taken.contains_key(Norm::Rms.word()) {
+        out.assumed.push(
+            "a norm with a gain and no shift is taken for `norm rms`: it could be a layer norm without bias".into(),
+        );
     }
 }
 

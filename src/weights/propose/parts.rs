@@ -4,7 +4,7 @@ use super::{File, shown};
 use crate::base::text::short;
 use crate::nn::architecture::Norm;
 use crate::weights::names::{Part, meaning, wrapper};
-use crate::weights::{Values, moments};
+use crate::weights::{Format, Values, moments};
 use std::collections::{BTreeMap, HashMap};
 
 /// W and b. Tensors by their places in the file.
@@ -45,7 +45,19 @@ impl NormPart {
 pub enum Tool {
     Keras,
     Flax,
-    Other,
+    MxNet,
+    PyTorch,
+}
+
+impl Tool {
+    pub fn shown(self) -> &'static str {
+        match self {
+            Tool::Keras => "Keras",
+            Tool::Flax => "Flax",
+            Tool::MxNet => "Gluon",
+            Tool::PyTorch => "PyTorch",
+        }
+    }
 }
 
 /// A file taken apart.
@@ -74,13 +86,14 @@ impl Parts {
         let mut groups: Vec<Group> = Vec::new();
         // What has no part in its name stands for itself.
         let mut by_stem: HashMap<(String, bool), usize> = HashMap::new();
-        let mut tool = Tool::Other;
+        // What has no kernels is PyTorch's, or has its defaults.
+        let mut tool = if file.format == Format::MxNet { Tool::MxNet } else { Tool::PyTorch };
         for place in places {
             let name = &file.tensors[place].name;
             let meaning = meaning(&name[wrapper.len()..]);
             match meaning.part {
                 Part::Count => continue,
-                Part::Kernel if tool == Tool::Other => tool = Tool::Keras,
+                Part::Kernel if tool == Tool::PyTorch => tool = Tool::Keras,
                 Part::Gain if name.ends_with("scale") => tool = Tool::Flax,
                 _ => {}
             }
@@ -109,43 +122,41 @@ impl Parts {
         for &(place, part) in &group.tensors {
             let tensor = &file.tensors[place];
             let tells = |what: String| format!("{} {what}", shown(file, place));
-            let slot = match (part, tensor.shape.len()) {
-                _ if tensor.shape.contains(&0) => return Err(tells("holds no values".into())),
-                (_, dimensions) => match (foreign(&tensor.name, part, dimensions), part, dimensions) {
-                    (Some(what), ..) => return Err(tells(format!("{what}, which growrun does not read yet"))),
-                    (None, Part::Weight | Part::Kernel, 2) => 0,
-                    (None, Part::Weight | Part::Gain, 1) => 1,
-                    (None, Part::Bias | Part::Shift, 1) => 2,
-                    (None, Part::Mean, 1) => 3,
-                    (None, Part::Variance, 1) => 4,
-                    (None, Part::Blend, _) => {
-                        return Err(tells(
-                            "is the share of an activation that a growth put in, which no `model` block can write"
-                                .into(),
-                        ));
-                    }
-                    (None, Part::Unknown | Part::Count, _) => {
-                        let help = match dimensions {
-                            2 => "if it is a weight, `map` it by hand, with `transpose` where it is [in, out]",
-                            _ => "if it is a bias or belongs to a norm, `map` it by hand",
-                        };
-                        return Err(tells(format!("has a name that does not say which part of a layer it is; {help}")));
-                    }
-                    (None, ..) => {
-                        return Err(tells(format!("has {dimensions} dimensions, which no such part of a layer has")));
-                    }
-                },
-            };
-            match &tensor.values {
-                Values::Numbers(values) => {
-                    let wrong = values.iter().filter(|value| !value.is_finite()).count();
-                    if wrong > 0 {
-                        let help = "the training that made it has diverged: take an earlier checkpoint";
-                        return Err(tells(format!("holds {wrong} NaN or infinite of {} values; {help}", values.len())));
-                    }
-                }
-                _ => return Err(tells(format!("holds {}, which is no weight; save it as float32", tensor.dtype))),
+            let dimensions = tensor.shape.len();
+            if tensor.shape.contains(&0) {
+                return Err(tells("holds no values".into()));
             }
+            if let Some(what) = foreign(&tensor.name, part, dimensions) {
+                return Err(tells(format!("{what}, which growrun does not read yet")));
+            }
+            let Values::Numbers(values) = &tensor.values else {
+                return Err(tells(format!("holds {}, which is no weight", tensor.dtype)));
+            };
+            let wrong = values.iter().filter(|value| !value.is_finite()).count();
+            if wrong > 0 {
+                let help = "the training that made it has diverged: take an earlier checkpoint";
+                return Err(tells(format!("holds {wrong} NaN or infinite of {} values; {help}", values.len())));
+            }
+            let slot = match (part, dimensions) {
+                (Part::Weight | Part::Kernel, 2) => 0,
+                (Part::Weight | Part::Gain, 1) => 1,
+                (Part::Bias | Part::Shift, 1) => 2,
+                (Part::Mean, 1) => 3,
+                (Part::Variance, 1) => 4,
+                (Part::Blend, _) => {
+                    let what = "is the share of an activation that a growth put in, which no `model` block can write";
+                    return Err(tells(what.into()));
+                }
+                (Part::Unknown | Part::Count, _) => {
+                    let help = match dimensions {
+                        1 => "; if it is a bias or belongs to a norm, `map` it by hand",
+                        2 => "; if it is a weight, `map` it by hand, with `transpose` where it is [in, out]",
+                        _ => "",
+                    };
+                    return Err(tells(format!("has a name that does not say which part of a layer it is{help}")));
+                }
+                _ => return Err(tells(format!("has {dimensions} dimensions, which no such part of a layer has"))),
+            };
             if let Some((other, _)) = slots[slot].replace((place, part)) {
                 let name = short(&file.tensors[other].name);
                 return Err(tells(format!(

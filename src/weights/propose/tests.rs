@@ -1,4 +1,6 @@
 use super::*;
+use crate::nn::Role;
+use crate::weights::fit::{self, Scope, Wanted};
 use crate::weights::{Format, Tensor, Values, symbol};
 
 fn tensor(name: &str, shape: &[usize]) -> Tensor {
@@ -13,7 +15,39 @@ fn file(format: Format, tensors: &[(&str, &[usize])]) -> File {
 }
 
 fn block(format: Format, tensors: &[(&str, &[usize])]) -> Proposal {
-    propose(&file(format, tensors), None)
+    proposed(&file(format, tensors), None)
+}
+
+/// A proposal that fits takes every tensor where the checker looks for it.
+fn proposed(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
+    let proposal = propose(file, symbol);
+    if proposal.fits() {
+        let mut wanted = Vec::new();
+        for layer in &proposal.layers {
+            let mut want = |name: &str, role: Role, extents: &[usize]| {
+                let name = format!("{}.{name}", layer.name);
+                let axes = vec![None; extents.len()];
+                wanted.push(Wanted { name, role, extents: extents.iter().map(|extent| Some(*extent)).collect(), axes });
+            };
+            let units = layer.units;
+            want("weight", Role::Weight, &[units, layer.inputs]);
+            if layer.bias {
+                want("bias", Role::Bias, &[units]);
+            }
+            let Some(norm) = &layer.norm else { continue };
+            want("norm.weight", Role::Gain, &[units]);
+            if norm.kind != Norm::Rms {
+                want("norm.bias", Role::Bias, &[units]);
+            }
+            if norm.kind == Norm::Batch {
+                want("norm.running_mean", Role::RunningMean, &[units]);
+                want("norm.running_var", Role::RunningVariance, &[units]);
+            }
+        }
+        let (matches, misfits) = fit::fit(file, &wanted, Scope::Whole { maps: &proposal.maps });
+        assert_eq!((matches.len(), misfits), (wanted.len(), Vec::new()), "{}", proposal.text("f"));
+    }
+    proposal
 }
 
 #[test]
@@ -137,7 +171,8 @@ fn norms_of_one_width_go_by_their_numbers() {
 
 #[test]
 fn what_does_not_fit_says_why_in_a_line() {
-    let cases: &[(&[(&str, &[usize])], &str)] = &[
+    type Case<'c> = (&'c [(&'c str, &'c [usize])], &'c str);
+    let cases: &[Case] = &[
         (
             &[("conv1.weight", &[8, 1, 3, 3]), ("conv1.bias", &[8])],
             "`conv1.weight` [8, 1, 3, 3] is a convolution, which growrun does not read yet",
@@ -224,7 +259,7 @@ fn a_symbol_says_what_names_do_not() {
             ("arg:n_beta", &[4]),
         ],
     );
-    let proposal = propose(&file, Some(&chain));
+    let proposal = proposed(&file, Some(&chain));
     assert!(proposal.fits() && proposal.activations_known && proposal.assumed.is_empty(), "{proposal:?}");
     let expected = "  map \"n\" to b.norm
   b dense 4 tanh norm layer epsilon 2e-3 dropout 0.25 bias no
@@ -238,6 +273,90 @@ fn a_symbol_says_what_names_do_not() {
 
 fn block_file() -> File {
     file(Format::MxNet, &[("arg:z_weight", &[4, 4])])
+}
+
+/// Names as a stranger would choose them, of layers and in front of them.
+#[test]
+fn whatever_a_layer_is_called_its_tensors_are_found() {
+    let names = [
+        "",
+        ".",
+        "a",
+        "A_1",
+        "0",
+        "1.5",
+        "h1",
+        "h2",
+        "out",
+        "norm",
+        "x.norm",
+        "h1_norm",
+        "h1.norm",
+        "weight",
+        "bias.weight",
+        "kernel_kernel",
+        "params",
+        "params/params",
+        "model",
+        "model.model",
+        "module.net",
+        "batch_stats/x",
+        "arg:x",
+        "aux:x",
+        "x:0",
+        "dense",
+        "all",
+        "map",
+        "at",
+        "relu",
+        "} stop {",
+        "$x",
+        "# no",
+        "a b",
+        "\\",
+        "'",
+        "é",
+        "水",
+        "a/b.c_d",
+        "_",
+        "__",
+        "model from \"x\" {",
+        "new\nline",
+        "\u{1b}[2J",
+        "\u{202e}",
+        "\u{200b}",
+        "running_mean",
+        "h1.weight.weight",
+    ];
+    let long = "long".repeat(25);
+    let all: Vec<&str> = names.into_iter().chain([long.as_str()]).collect();
+    let (mut whole, mut unquotable) = (0, 0);
+    for wrapper in ["", "model.", "params/", "module.net."] {
+        for (at, first) in all.iter().enumerate() {
+            let (second, norm) = (all[(at * 7 + 3) % all.len()], all[(at * 5 + 11) % all.len()]);
+            if [second, norm].contains(first) || second == norm {
+                continue;
+            }
+            let tensors: Vec<(String, &[usize])> = vec![
+                (format!("{wrapper}{first}.weight"), &[4, 3]),
+                (format!("{wrapper}{first}.bias"), &[4]),
+                (format!("{wrapper}{norm}.weight"), &[4]),
+                (format!("{wrapper}{second}.kernel"), &[4, 2]),
+            ];
+            let tensors: Vec<(&str, &[usize])> = tensors.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
+            for format in [Format::PyTorch, Format::Safetensors] {
+                let proposal = block(format, &tensors);
+                whole += usize::from(proposal.fits());
+                unquotable += usize::from(proposal.problems.iter().any(|text| text.contains("cannot be written")));
+                assert!(
+                    proposal.text("f").lines().all(|line| line.matches('"').count() % 2 == 0),
+                    "{}",
+                    proposal.text("f")
+                );
+            }
+        }
+    }
+    assert!(whole > 200 && unquotable > 50, "{whole} fit, {unquotable} have names that cannot be written");
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
     let (events, skipped) = read_events(&schedule, &context, &mut doubtful, &mut report);
 
     let folder_at = |span: Span| super::folder_of_file(span, &schedule.sources, request.folder);
-    let mut files = Files::new(&data_place, &folder_at);
+    let mut files = Files::new(&data_place, &folder_at, request.limits.memory);
     if let Some(model) = &model {
         files.provide(
             (folder_at)(schedule.model.as_ref().map_or(Span::default(), |section| section.keyword.span)),
@@ -133,7 +133,11 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
     }
     let failed = report.errors() > 0;
     let (given, matches, missing) = files.finish_with_matches();
-    report.extend(missing.into_iter().collect());
+    // Nothing is applied without it: what warned of its place is an error here.
+    if let Some(missing) = missing {
+        report.diagnostics.retain(|known| known.code != missing.code || known.span() != missing.span());
+        report.add(missing);
+    }
     let failed = failed || report.errors() > 0;
     let data_plan = read_data.and_then(|data| data.plan);
     let train_plan = read_train.and_then(|train| train.plan);
@@ -192,7 +196,7 @@ fn inputs(read: &ModelRead, weights: &Weights) -> Option<usize> {
     let wanted: Vec<Wanted> =
         architecture.parameters().into_iter().map(|shape| Wanted::of(shape, architecture, unknown)).collect();
     let maps: Vec<fit::Map> = read.maps.iter().map(|read| read.map.clone()).collect();
-    let (matches, _) = fit::fit(&weights.file, &wanted, Scope::Whole { maps: &maps });
+    let (matches, _) = fit::fit(&weights.file, &wanted, Scope::Whole { maps: &maps, prefix: read.prefix.as_deref() });
     wanted.iter().find_map(|one| {
         let at = one.axes.iter().position(|axis| *axis == Some(input))?;
         let found = matches.iter().find(|found| found.parameter == one.name)?;

@@ -9,9 +9,10 @@ use super::replay::Read;
 use super::report::Report;
 use super::suggest;
 use crate::base::text::short;
-use crate::base::{Diagnostic, Refusal, Severity, Span, Spanned};
+use crate::base::{Args, Diagnostic, Refusal, Severity, Span, Spanned};
 use crate::data::Place;
-use crate::nn::{Architecture, AxisId};
+use crate::grow::Plan;
+use crate::nn::AxisId;
 use crate::weights::fit::{self, Misfit, Scope, Wanted};
 use crate::weights::{self, File, Given, Insertion, Source};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,8 @@ pub struct Files<'a> {
     pub place: &'a Place<'a>,
     /// By the number of a file of the schedule: where its paths begin.
     pub folder_of: &'a dyn Fn(Span) -> PathBuf,
+    /// `--memory-limit`
+    limit: Option<u64>,
     read: BTreeMap<(PathBuf, String), Option<Opened>>,
     given: Given,
     /// Of the model's own file.
@@ -38,8 +41,16 @@ pub struct Files<'a> {
 pub type Opened = (Arc<Source>, Arc<File>);
 
 impl<'a> Files<'a> {
-    pub fn new(place: &'a Place<'a>, folder_of: &'a dyn Fn(Span) -> PathBuf) -> Files<'a> {
-        Files { place, folder_of, read: BTreeMap::new(), given: Given::default(), matches: Vec::new(), missing: None }
+    pub fn new(place: &'a Place<'a>, folder_of: &'a dyn Fn(Span) -> PathBuf, limit: Option<u64>) -> Files<'a> {
+        Files {
+            place,
+            folder_of,
+            limit,
+            read: BTreeMap::new(),
+            given: Given::default(),
+            matches: Vec::new(),
+            missing: None,
+        }
     }
 
     /// What the files hold, together.
@@ -93,8 +104,10 @@ impl<'a> Files<'a> {
 
     fn load(&self, folder: &Path, text: &str) -> Result<Opened, Refusal> {
         let place = Place { folder, ..*self.place };
-        let (name, content) = place.file(text, OF_A_RUN, "from")?;
-        let file = weights::read(&name, &content, place.budget())?;
+        // The content, what is made of it, and the values that the network takes are there at once.
+        let budget = self.limit.unwrap_or(u64::MAX).min(place.budget());
+        let (name, content) = place.file(text, OF_A_RUN, "from", budget / 4)?;
+        let file = weights::read(&name, &content, budget / 2)?;
         Ok((Arc::new(Source::of(text, &name, &content, &file)), Arc::new(file)))
     }
 
@@ -131,7 +144,8 @@ impl<'a> Files<'a> {
         let wanted: Vec<Wanted> =
             names.iter().filter(|name| !own(name) && sure(name)).flat_map(|name| all(name)).collect();
         let maps: Vec<fit::Map> = model.maps.iter().map(|read| read.map.clone()).collect();
-        let (matches, mut misfits) = fit::fit(&file, &wanted, Scope::Whole { maps: &maps });
+        let scope = Scope::Whole { maps: &maps, prefix: model.prefix.as_deref() };
+        let (matches, mut misfits) = fit::fit(&file, &wanted, scope);
         // A layer with a mistake, and one that has a file of its own, may be what a tensor is for.
         if !names.iter().all(|name| !own(name) && sure(name)) {
             misfits.retain(|misfit| !matches!(misfit, Misfit::Extra { .. }));
@@ -176,16 +190,19 @@ impl<'a> Files<'a> {
     }
 }
 
-/// What does not fit when an action puts `layer` in, which begins with `insertion`. `at`: where the action names its
-/// file.
-pub fn judge_insertion(insertion: &Insertion, layer: &str, after: &Architecture, at: Span, report: &mut Report) {
-    let Some(made) = after.layer(layer) else { return };
-    let wanted = Wanted::of_layer(made, after);
+/// What does not fit when an action puts a layer in that begins with given weights.
+pub fn misfits(inserted: &BTreeMap<Span, Insertion>, plan: &Plan, args: &Args) -> Vec<Diagnostic> {
+    let layer = plan.summary.target.as_str();
+    let (Some(insertion), Some(made)) = (inserted.get(&args.span), plan.after.layer(layer)) else { return Vec::new() };
+    let wanted = Wanted::of_layer(made, &plan.after);
     let scope = Scope::Layer { name: layer, prefix: insertion.prefix.as_deref() };
     let (_, misfits) = fit::fit(&insertion.file, &wanted, scope);
+    let at = args.span_of("from");
     let told =
         Told { source: &insertion.source, file: &insertion.file, at, maps: &[], of_one_layer: true, model: None };
-    told.add(&misfits, report);
+    let mut report = Report::default();
+    told.add(&misfits, &mut report);
+    report.diagnostics
 }
 
 /// What stands in a diagnostic about a file.
@@ -329,6 +346,14 @@ impl Told<'_> {
                             "the layer of the file has {units} units; put it in where what it reads is as wide as there"
                         )
                     }
+                    // The last layer answers as the data says, and is not widened.
+                    _ if self.model.is_some_and(|model| {
+                        model.architecture.layers.last().is_some_and(|last| last.name == layer)
+                    }) =>
+                    {
+                        "the last layer has as many units as there are classes, or numbers to predict: is it other data?"
+                            .into()
+                    }
                     (Some(Some(wide)), Some(&narrow)) if found.len() == wanted.extents.len() && narrow < *wide => {
                         format!(
                             "give `{layer}` the width of the file, {narrow}, and let it grow: `at start widen {layer} to {wide}`"
@@ -373,6 +398,15 @@ impl Told<'_> {
                 let message = format!("{} of `{file}` is not finite at value {at}", self.tensor(*tensor));
                 Diagnostic::error("G0822", self.at, message)
                     .help("the training that made it has diverged: take an earlier checkpoint")
+            }
+            Misfit::Negative { tensor, at } => {
+                let message = format!("{} of `{file}` is a variance, and below 0 at value {at}", self.tensor(*tensor));
+                Diagnostic::error("G0822", self.at, message).help("take another checkpoint, or save the file again")
+            }
+            Misfit::Twice { tensor, parameters: [one, other] } => {
+                let message = format!("`{}` of `{file}` would be both `{one}` and `{other}`", self.name(*tensor));
+                let help = "a tensor is one parameter's: change a `map`, or let an event `duplicate` the layer";
+                Diagnostic::error("G0823", self.at, message).here("taken twice").help(help)
             }
             Misfit::NoTensor { map } => {
                 let read = &self.maps[*map];

@@ -291,7 +291,7 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
     let comparison = experiment::compare(&schedule, arms, &context, &mut report);
 
     let folder_at = |span: Span| folder_of_file(span, &schedule.sources, request.folder);
-    let mut files = given::Files::new(&place, &folder_at);
+    let mut files = given::Files::new(&place, &folder_at, request.limits.memory);
     // A run that goes on has its weights, and an arm with another arm's network draws them.
     if let (Some(model), None, None) = (&model, request.standing, request.arm.initial) {
         files.of_the_model(model, header.is_some(), &mut report);

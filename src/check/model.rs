@@ -17,13 +17,22 @@ pub const RESERVED: [&str; 2] = ["all", "map"];
 static MODEL: Doc = Doc {
     word: "model",
     help: "the layers in order; `from` begins with given weights",
-    args: &[Arg {
-        name: "from",
-        shape: Shape::Keyword(&[Kind::Text]),
-        required: false,
-        default: "",
-        help: "a weights file whose tensors have the layers' names",
-    }],
+    args: &[
+        Arg {
+            name: "from",
+            shape: Shape::Keyword(&[Kind::Text]),
+            required: false,
+            default: "",
+            help: "a weights file whose tensors have the layers' names",
+        },
+        Arg {
+            name: "prefix",
+            shape: Shape::Keyword(&[Kind::Text]),
+            required: false,
+            default: "all of the file",
+            help: "the dictionary in the file that holds the network: `model` beside `ema`",
+        },
+    ],
     one_of: &[],
     example: "model from \"weights.safetensors\" { h1 dense 64 relu; out dense 10 }",
     source: "",
@@ -79,6 +88,7 @@ pub struct ModelRead {
     pub doubtful: HashSet<String>,
     /// `model from`: the file of all that is not drawn.
     pub from: Option<Spanned<String>>,
+    pub prefix: Option<String>,
     pub maps: Vec<MapRead>,
     pub layers_from: Vec<LayerFrom>,
 }
@@ -115,6 +125,13 @@ pub struct Ends {
 pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mut Report) -> ModelRead {
     let (head, diagnostics) = arguments::read(&MODEL, &section.head, section.keyword.span, vocabulary);
     report.extend(diagnostics);
+    if head.has("prefix") && !head.has("from") && !ends.weights {
+        report.add(
+            Diagnostic::error("G0106", head.span_of("prefix"), "`prefix` says where in a file the network is")
+                .here("there is no `from`")
+                .help("add the file: `model from \"net.pt\" prefix \"ema\" { … }`"),
+        );
+    }
     let from = head.text("from").map(|text| Spanned::new(text.to_string(), head.span_of("from")));
     // As in PyTorch, a network without a convolution sees an image as one long vector: `h1.weight` is [out, in].
     let kind_of = |phrase: &Phrase| match phrase.atoms.get(1) {
@@ -133,6 +150,7 @@ pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mu
             causes: HashMap::new(),
             doubtful: HashSet::new(),
             from,
+            prefix: head.text("prefix").map(str::to_string),
             maps: Vec::new(),
             layers_from: Vec::new(),
         },

@@ -430,6 +430,11 @@ impl Replay<'_> {
                         for warning in &other.warnings {
                             self.say(self.with_cause(place(warning, args), warning.cause.as_deref()));
                         }
+                        let mut possible = super::given::misfits(&self.inserted, &other, args);
+                        possible.retain(|_| super::given::misfits(&self.inserted, &plan, args).is_empty());
+                        for misfit in possible {
+                            self.perhaps(Refused::Said(Box::new(misfit)), "once a `when` has fired");
+                        }
                         self.maybe = Some(Arc::new(other.after));
                     }
                     Some(Err(diagnostic)) => self.perhaps(diagnostic, "once a `when` has fired"),
@@ -462,14 +467,8 @@ impl Replay<'_> {
             self.say(diagnostic);
         }
         self.note_unavailable(&plan, args);
-        if let Some(insertion) = self.inserted.get(&args.span) {
-            super::given::judge_insertion(
-                insertion,
-                &plan.summary.target,
-                &plan.after,
-                args.span_of("from"),
-                self.report,
-            );
+        for misfit in super::given::misfits(&self.inserted, &plan, args) {
+            self.say(misfit);
         }
         self.windows.note(&plan, window, &Arc::clone(&self.never));
         let grows = !plan.changes.is_empty();

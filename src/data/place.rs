@@ -90,20 +90,40 @@ impl Place<'_> {
 
     /// The whole of a file of another kind than data, and how messages call it. Where `text` stands for a folder, that is
     /// the file `inside` of it.
-    pub fn file(&self, text: &str, inside: &str, argument: &'static str) -> Result<(String, Vec<u8>), Refusal> {
+    /// Refused when it holds more than `limit` bytes. A folder may be a stranger's run: no link in it is followed.
+    pub fn file(
+        &self,
+        text: &str,
+        inside: &str,
+        argument: &'static str,
+        limit: u64,
+    ) -> Result<(String, Vec<u8>), Refusal> {
         let found = match self.find(text, argument, Wanted::File) {
             Err(refusal) if refusal.code == "G0702" => {
                 let folder = self.find(text, argument, Wanted::Folder)?;
-                self.within(&folder, inside, argument)?.ok_or_else(|| {
-                    let message = format!("`{text}` is a folder without `{inside}`");
-                    Refusal::error("G0702", message, "name a weights file, or the folder of a run that has ended")
-                        .at(argument)
-                        .here("a folder")
-                })?
+                if let Some(way) = &folder.beneath {
+                    Found { path: folder.path.join(inside), beneath: Some(way.join(inside)) }
+                } else {
+                    let content = self.world.read_beneath(&folder.path, Path::new(inside), limit);
+                    let path = shown(&folder.path.join(inside));
+                    return match content {
+                        Ok(content) => Ok((path, content)),
+                        Err(error) if error.code == "G0802" => Err(too_large(&path, limit).at(argument)),
+                        Err(error) if error.code == "G0704" => Err(unreadable(&error, argument)),
+                        Err(_) => Err(without(text, inside).at(argument).here("a folder")),
+                    };
+                }
             }
             other => other?,
         };
-        let content = self.bytes(&found, argument)?;
+        let content = match &found.beneath {
+            Some(way) => self.world.read_beneath(self.folder, way, limit),
+            None => self.world.read(&found.path, limit),
+        };
+        let content = content.map_err(|error| match error.code {
+            "G0802" => too_large(&shown(&found.path), limit).at(argument),
+            _ => unreadable(&error, argument),
+        })?;
         Ok((shown(&found.path), content))
     }
 
@@ -144,6 +164,12 @@ impl Place<'_> {
         };
         Refusal::error("G0701", format!("there is no `{}`", shown(path)), help).at(argument).here("not there")
     }
+}
+
+/// A folder that is no run's.
+fn without(text: &str, inside: &str) -> Refusal {
+    let message = format!("`{text}` is a folder without `{inside}`");
+    Refusal::error("G0702", message, "name a weights file, or the folder of a run that has ended")
 }
 
 /// Whether the words of a path alone lead out of the folder it begins at.

@@ -85,6 +85,8 @@ pub struct Settings {
     pub norm: Option<Norm>,
     /// ε of the norm; growth rescales it with the width.
     pub norm_epsilon: f64,
+    /// The one that it begins with, as the schedule writes it.
+    pub norm_epsilon_written: f64,
     /// Whether the activation is (1 − a)·t + a·φ(t) with a learned a; only layers that growth has inserted.
     pub parametric: bool,
     /// Probability of dropping a unit, in 0..1.
@@ -106,6 +108,7 @@ impl Default for Settings {
             activation: Activation::Linear,
             norm: None,
             norm_epsilon: NORM_EPSILON,
+            norm_epsilon_written: NORM_EPSILON,
             parametric: false,
             dropout: 0.0,
             bias: true,
@@ -306,15 +309,13 @@ impl Architecture {
         })
     }
 
-    /// The same layers as a network that has not been trained: nothing is frozen, and norms whose ε growth changes have
-    /// the one that they begin with.
+    /// The same layers as a network that has not been trained: nothing is frozen, and norms have the ε that they begin
+    /// with.
     pub fn fresh(&self) -> Architecture {
         let mut fresh = self.clone();
         fresh.change_layers(|layer| {
             layer.frozen = false;
-            if layer.settings.norm != Some(Norm::Batch) {
-                layer.settings.norm_epsilon = NORM_EPSILON;
-            }
+            layer.settings.norm_epsilon = layer.settings.norm_epsilon_written;
         });
         fresh
     }

@@ -21,6 +21,7 @@ pub fn write(architecture: &Architecture) -> schema::Model {
         parametric: layer.settings.parametric,
         norm: layer.settings.norm.map(|norm| norm.word().into()),
         norm_epsilon: layer.settings.norm_epsilon,
+        norm_epsilon_written: layer.settings.norm_epsilon_written,
         project: layer.settings.project,
         bias: layer.settings.bias,
         dropout: layer.settings.dropout,
@@ -83,7 +84,9 @@ fn layer(layer: &schema::Layer) -> Result<Layer, String> {
         Some(word) => Some(Norm::find(word).ok_or_else(|| unknown("norm", word))?),
         None => None,
     };
-    if !(0.0..1.0).contains(&layer.dropout) || !layer.norm_epsilon.is_finite() {
+    if !(0.0..1.0).contains(&layer.dropout)
+        || ![layer.norm_epsilon, layer.norm_epsilon_written].iter().all(|epsilon| epsilon.is_finite())
+    {
         return Err(unknown("a dropout or an epsilon out of range", &layer.dropout.to_string()));
     }
     if layer.width == 0 || layer.width as u64 > layers::WIDTH_MAX {
@@ -94,6 +97,7 @@ fn layer(layer: &schema::Layer) -> Result<Layer, String> {
         parametric: layer.parametric,
         norm,
         norm_epsilon: layer.norm_epsilon,
+        norm_epsilon_written: layer.norm_epsilon_written,
         project: layer.project,
         bias: layer.bias,
         dropout: layer.dropout,

@@ -266,6 +266,8 @@ pub struct Layer {
     pub norm: Option<String>,
     /// ε of the norm.
     pub norm_epsilon: f64,
+    /// The one that the schedule writes; growth rescales it with the width.
+    pub norm_epsilon_written: f64,
     /// Whether a residual block has a map on its skip.
     pub project: bool,
     pub bias: bool,

@@ -76,7 +76,11 @@ impl Run<'_> {
             LrPolicy::Rewind => self.rate.rewind(self.progress.step),
         }
         self.progress.windows.note(&plan, window, &self.architecture);
-        let Some((growth, notes)) = self.rewrite(plan, action)? else {
+        let given = match self.given_to(&plan, action) {
+            Ok(given) => given,
+            Err(refusal) => return Ok(self.fail(action, refusal.code, refusal.message, refusal.help)),
+        };
+        let Some((growth, notes)) = self.rewrite(plan, action, given)? else {
             return Ok(Flow::End(Status::Diverged { step: self.progress.step }));
         };
         (self.consumer)(&Event::Grown(&growth))?;
@@ -101,7 +105,12 @@ impl Run<'_> {
 
     /// Carries a plan out on the tensors, with the probe before and after. Also tells what the plan could not foresee.
     /// `None` where the network gives no finite numbers any more.
-    pub(super) fn rewrite(&mut self, plan: Plan, action: &Action) -> Result<Option<(Growth, Vec<String>)>, Failure> {
+    pub(super) fn rewrite(
+        &mut self,
+        plan: Plan,
+        action: &Action,
+        given: BTreeMap<String, Vec<f32>>,
+    ) -> Result<Option<(Growth, Vec<String>)>, Failure> {
         let began = self.world.seconds();
         let (parameters_before, forward_before) = (self.parameters(), self.forward_flops);
         let x = self.probe_inputs();
@@ -112,7 +121,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.progress.step };
-        let measurements = self.measure_for(&plan).with_given(self.given_to(&plan, action)?);
+        let measurements = self.measure_for(&plan).with_given(given);
         let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
         self.progress.flops = self.progress.flops.saturating_add(concrete.flops);
         let notes = concrete.notes.clone();
@@ -153,7 +162,7 @@ impl Run<'_> {
     }
 
     /// What the layer begins with that the plan puts in; empty where it is drawn.
-    fn given_to(&self, plan: &Plan, action: &Action) -> Result<BTreeMap<String, Vec<f32>>, Failure> {
+    fn given_to(&self, plan: &Plan, action: &Action) -> Result<BTreeMap<String, Vec<f32>>, Refusal> {
         let Some(insertion) = self.program.given.inserted.get(&action.args.span) else { return Ok(BTreeMap::new()) };
         let name = plan.summary.target.as_str();
         let layer = plan.after.layer(name).expect("an insertion is named after the layer that it makes");
@@ -164,7 +173,7 @@ impl Run<'_> {
             let message =
                 format!("`{}` does not hold a layer that fits in the place of `{name}`", insertion.source.name);
             let help = "let the event come when the layer before it is as wide as the file's";
-            return Err(Refusal::error("G0825", message, help).into());
+            return Err(Refusal::error("G0825", message, help));
         }
         let values = |found: fit::Match| (found.parameter.clone(), fit::values(&insertion.file, &found));
         Ok(matches.into_iter().map(values).collect())

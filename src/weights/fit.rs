@@ -29,8 +29,8 @@ pub struct Map {
 /// Which tensors are looked at, and whether others may be there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scope<'a> {
-    /// All of the file belongs to the network.
-    Whole { maps: &'a [Map] },
+    /// All of the file belongs to the network; with `prefix`, all that stands in this dictionary of it.
+    Whole { maps: &'a [Map], prefix: Option<&'a str> },
     /// Only those of one layer, which the file may call otherwise.
     Layer { name: &'a str, prefix: Option<&'a str> },
 }
@@ -75,6 +75,16 @@ pub enum Misfit {
     NotFinite {
         tensor: usize,
         at: usize,
+    },
+    /// A variance below 0.
+    Negative {
+        tensor: usize,
+        at: usize,
+    },
+    /// Two parameters would begin as one tensor.
+    Twice {
+        tensor: usize,
+        parameters: [String; 2],
     },
     /// A `map`, by its place, that names what the file does not hold.
     NoTensor {
@@ -134,12 +144,17 @@ impl Wanted {
 
 /// Finds a tensor for everything that is wanted.
 pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Misfit>) {
-    let mut found = Finder::new(file);
+    let prefix = match scope {
+        Scope::Whole { prefix, .. } => prefix,
+        Scope::Layer { .. } => None,
+    };
+    let mut found = Finder::new(file, prefix);
+    let mut owner: BTreeMap<usize, &str> = BTreeMap::new();
     let mut matches = Vec::new();
     let mut misfits = Vec::new();
     // By parameter: what a `map` gives it.
     let mut mapped: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
-    if let Scope::Whole { maps } = scope {
+    if let Scope::Whole { maps, .. } = scope {
         for (at, map) in maps.iter().enumerate() {
             match found.mapped(map, wanted) {
                 Ok(all) => mapped.extend(all),
@@ -168,6 +183,10 @@ pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Mis
             }
         };
         found.taken.insert(tensor);
+        if let Some(other) = owner.insert(tensor, &one.name) {
+            misfits.push(Misfit::Twice { tensor, parameters: [other.into(), one.name.clone()] });
+            continue;
+        }
         match judge(&file.tensors[tensor], tensor, transposed, one) {
             None => matches.push(Match { parameter: one.name.clone(), tensor, transposed }),
             Some(misfit) => misfits.push(misfit),
@@ -199,8 +218,11 @@ fn judge(tensor: &Tensor, place: usize, transposed: bool, wanted: &Wanted) -> Op
     let Values::Numbers(values) = &tensor.values else {
         return Some(Misfit::NotNumbers { parameter: wanted.name.clone(), tensor: place });
     };
-    let at = values.iter().position(|value| !value.is_finite())?;
-    Some(Misfit::NotFinite { tensor: place, at })
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Some(Misfit::NotFinite { tensor: place, at });
+    }
+    let at = values.iter().position(|value| *value < 0.0).filter(|_| wanted.role == Role::RunningVariance)?;
+    Some(Misfit::Negative { tensor: place, at })
 }
 
 /// The values of a match, row-major in the parameter's own layout.
@@ -244,9 +266,22 @@ fn one_spelling(stem: &str) -> String {
 }
 
 impl<'f> Finder<'f> {
-    fn new(file: &'f File) -> Finder<'f> {
-        let places = super::moments::weights(file);
-        let wrapper = names::wrapper(places.iter().map(|place| file.tensors[*place].name.as_str()));
+    fn new(file: &'f File, prefix: Option<&str>) -> Finder<'f> {
+        let mut places = super::moments::weights(file);
+        let wrapper = match prefix {
+            Some(prefix) => {
+                let is_in = |place: &usize| {
+                    let rest = file.tensors[*place].name.strip_prefix(prefix);
+                    rest.is_some_and(|rest| rest.starts_with(['.', '/']))
+                };
+                places.retain(is_in);
+                let first = places.first().map_or("", |place| file.tensors[*place].name.as_str());
+                first.get(..prefix.len() + 1).unwrap_or_default().to_string()
+            }
+            None => super::moments::wrapper_of(file, &places),
+        };
+        // A scalar beside the network is none of its.
+        places.retain(|place| file.tensors[*place].name.starts_with(&wrapper));
         let meanings: Vec<(usize, names::Meaning)> = places
             .into_iter()
             .map(|place| (place, meaning(&file.tensors[place].name[wrapper.len()..])))
@@ -349,7 +384,7 @@ mod tests {
     }
 
     fn file(tensors: Vec<Tensor>) -> File {
-        File { format: Format::Npz, tensors }
+        File::new(Format::Npz, tensors)
     }
 
     fn want(name: &str, role: Role, extents: &[usize]) -> Wanted {
@@ -364,11 +399,11 @@ mod tests {
     #[test]
     fn a_kernel_is_turned_and_a_weight_is_not() {
         let keras = file(vec![tensor("h1/kernel", &[3, 2]), tensor("h1/bias", &[2])]);
-        let (matches, misfits) = fit(&keras, &h1(), Scope::Whole { maps: &[] });
+        let (matches, misfits) = fit(&keras, &h1(), Scope::Whole { maps: &[], prefix: None });
         assert_eq!(misfits, []);
         assert_eq!(values(&keras, &matches[0]), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
         let wrong = file(vec![tensor("h1.weight", &[3, 2]), tensor("h1.bias", &[2])]);
-        let (_, misfits) = fit(&wrong, &h1(), Scope::Whole { maps: &[] });
+        let (_, misfits) = fit(&wrong, &h1(), Scope::Whole { maps: &[], prefix: None });
         assert!(matches!(&misfits[..], [Misfit::Shape { fits_turned: true, .. }]), "{misfits:?}");
     }
 
@@ -381,10 +416,10 @@ mod tests {
             vec![map("model.fc1", "h1")],
             vec![map("fc1.weight", "h1.weight"), map("model.fc1.bias", "h1.bias")],
         ] {
-            let (matches, misfits) = fit(&torch, &h1(), Scope::Whole { maps: &maps });
+            let (matches, misfits) = fit(&torch, &h1(), Scope::Whole { maps: &maps, prefix: None });
             assert_eq!((matches.len(), misfits), (2, vec![]), "{maps:?}");
         }
-        let (_, misfits) = fit(&torch, &h1(), Scope::Whole { maps: &[map("fc2", "h1")] });
+        let (_, misfits) = fit(&torch, &h1(), Scope::Whole { maps: &[map("fc2", "h1")], prefix: None });
         assert!(misfits.contains(&Misfit::NoTensor { map: 0 }), "{misfits:?}");
         assert!(misfits.iter().any(|misfit| matches!(misfit, Misfit::Missing { like, .. } if like == &[0])));
         assert!(misfits.contains(&Misfit::Extra { tensors: vec![0, 1] }), "{misfits:?}");

@@ -55,6 +55,15 @@ pub struct File {
     /// In the file's order, which is the order of the layers where a tool keeps it (PyTorch, npz, MXNet); by place in
     /// the file for safetensors. Names are unique.
     pub tensors: Vec<Tensor>,
+    /// Texts that say which parameter is which: those of `param_names` in an optimiser's groups, by their place.
+    pub texts: Vec<(String, String)>,
+}
+
+impl File {
+    /// Of tensors alone.
+    pub fn new(format: Format, tensors: Vec<Tensor>) -> File {
+        File { format, tensors, texts: Vec::new() }
+    }
 }
 
 /// A named array. A number that stands alone, such as a count of steps, is one without dimensions.
@@ -94,7 +103,7 @@ impl Tensor {
 pub fn read(name: &str, content: &[u8], limit: u64) -> Result<File, Refusal> {
     let mut budget = Budget::of(content, limit);
     let file = if safetensors::begins(content) {
-        safetensors::read(name, content)?
+        safetensors::read(name, content, limit)?
     } else if content.starts_with(b"PK") {
         zipped(name, content, &mut budget)?
     } else if mxnet::begins(content) {

@@ -22,7 +22,7 @@ pub fn begins(content: &[u8]) -> bool {
 /// The arrays in the order of the file. One without a name is named by its place.
 pub fn read(name: &str, content: &[u8], budget: &mut Budget) -> Result<File, Refusal> {
     let tensors = list(content, budget).map_err(|what| broken(name, Format::MxNet, what))?;
-    Ok(File { format: Format::MxNet, tensors })
+    Ok(File::new(Format::MxNet, tensors))
 }
 
 fn list(content: &[u8], budget: &mut Budget) -> Result<Vec<Tensor>, String> {

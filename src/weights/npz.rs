@@ -27,7 +27,7 @@ pub fn read(name: &str, entries: &[Entry], budget: &mut Budget) -> Result<File, 
         budget.name(array).map_err(wrong)?;
         tensors.push(Tensor { name: array.into(), outer: 0, shape: header.shape, dtype, values });
     }
-    Ok(File { format: Format::Npz, tensors })
+    Ok(File::new(Format::Npz, tensors))
 }
 
 fn objects(name: &str, array: &str) -> Refusal {

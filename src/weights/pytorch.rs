@@ -39,9 +39,17 @@ pub fn read(name: &str, entries: &[Entry], pickle: &Entry, budget: &mut Budget) 
         Trouble::Broken(what) => broken(name, Format::PyTorch, what),
         Trouble::Runs(what) => runs(name, what),
     })?;
-    let mut reader = Reader { name, inside, pickle: &pickle, storages: BTreeMap::new(), budget, tensors: Vec::new() };
+    let mut reader = Reader {
+        name,
+        inside,
+        pickle: &pickle,
+        storages: BTreeMap::new(),
+        budget,
+        tensors: Vec::new(),
+        texts: Vec::new(),
+    };
     reader.walk()?;
-    Ok(File { format: Format::PyTorch, tensors: reader.tensors })
+    Ok(File { texts: reader.texts, ..File::new(Format::PyTorch, reader.tensors) })
 }
 
 struct Reader<'a> {
@@ -53,6 +61,7 @@ struct Reader<'a> {
     storages: BTreeMap<&'a str, Cow<'a, [u8]>>,
     budget: &'a mut Budget,
     tensors: Vec<Tensor>,
+    texts: Vec<(String, String)>,
 }
 
 /// A dictionary or list that is being walked through.
@@ -138,6 +147,14 @@ impl<'a> Reader<'a> {
                     Node::Dict(_) | Node::List(_) => levels.push(Level { node, next: 0, name: path.len() }),
                     Node::Storage(_) => {}
                 },
+                // Which parameter an optimiser's number is, where it was told their names.
+                Value::Text(text) if text.len() <= KEY_BYTES_MAX && path.contains("param_names.") => {
+                    self.budget
+                        .name(&path)
+                        .and_then(|()| self.budget.name(text))
+                        .map_err(|what| broken(self.name, Format::PyTorch, format!("its names {what}")))?;
+                    self.texts.push((path.clone(), text.to_string()));
+                }
                 Value::Nothing | Value::Text(_) | Value::Class(_) => {}
             }
         }

@@ -17,16 +17,24 @@ pub fn begins(content: &[u8]) -> bool {
     content.get(8) == Some(&b'{')
 }
 
-/// The tensors by their place in the file.
-pub fn read(name: &str, content: &[u8]) -> Result<File, Refusal> {
+/// The tensors by their place in the file. Refused when their values would take more than `limit` bytes.
+pub fn read(name: &str, content: &[u8], limit: u64) -> Result<File, Refusal> {
     let broken = |what: String| broken(name, Format::Safetensors, what);
     header(content).map_err(broken)?;
     let file = SafeTensors::deserialize(content).map_err(|error| broken(error.to_string()))?;
     let mut views: Vec<(&str, TensorView)> = file.iter().collect();
+    let needed = views.iter().map(|(_, view)| {
+        let values = view.shape().iter().fold(1, |product: u64, &extent| product.saturating_mul(extent as u64));
+        let is_number = matches!(view.dtype(), Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
+        values.saturating_mul(if is_number { 4 } else { 8 })
+    });
+    if needed.fold(0, u64::saturating_add) > limit {
+        return Err(broken(format!("its values would take more than {limit} bytes of memory")));
+    }
     // An empty tensor begins where the next one does.
     views.sort_by_key(|(name, view)| (view.data().as_ptr(), *name));
     let tensors = views.into_iter().map(|(name, view)| tensor(name, &view)).collect();
-    Ok(File { format: Format::Safetensors, tensors })
+    Ok(File::new(Format::Safetensors, tensors))
 }
 
 fn tensor(name: &str, view: &TensorView) -> Tensor {

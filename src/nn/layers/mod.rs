@@ -243,6 +243,7 @@ fn common_settings(args: &Args) -> Result<Settings, Refusal> {
         activation: args.word("activation").and_then(Activation::find).unwrap_or(Activation::Linear),
         norm,
         norm_epsilon,
+        norm_epsilon_written: norm_epsilon,
         dropout,
         bias: args.flag("bias").unwrap_or(true),
         init: args.word("init").map(|word| match word {

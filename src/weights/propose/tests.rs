@@ -11,7 +11,7 @@ fn tensor(name: &str, shape: &[usize]) -> Tensor {
 }
 
 fn file(format: Format, tensors: &[(&str, &[usize])]) -> File {
-    File { format, tensors: tensors.iter().map(|(name, shape)| tensor(name, shape)).collect() }
+    File::new(format, tensors.iter().map(|(name, shape)| tensor(name, shape)).collect())
 }
 
 fn block(format: Format, tensors: &[(&str, &[usize])]) -> Proposal {
@@ -366,7 +366,7 @@ fn a_hundred_thousand_tensors_are_no_work() {
     tensors.extend((0..50_000).map(|at| tensor(&format!("bn{at}.weight"), &[2])));
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let begin = std::time::Instant::now();
-    let proposal = propose(&File { format: Format::Safetensors, tensors }, None);
+    let proposal = propose(&File::new(Format::Safetensors, tensors), None);
     assert_eq!(proposal.layers.len(), 50_000);
     assert!(proposal.layers.iter().all(|layer| layer.norm.is_some()));
     // A quadratic search takes minutes; this takes well below a second on any machine.

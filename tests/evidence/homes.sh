@@ -58,6 +58,6 @@ for home in ${*:-pytorch jax keras mxnet}; do
     continue
   fi
   echo "$home: its own numbers"
-  python "tests/evidence/homes/$home.py" "$work/$home/page" "$work/$home/own" || failed=1
+  python "tests/evidence/homes/check_$home.py" "$work/$home/page" "$work/$home/own" || failed=1
 done
 exit "$failed"

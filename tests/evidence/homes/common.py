@@ -20,7 +20,7 @@ def row(what, value, bound=None):
     wrong = bound is not None and not least <= value <= largest
     missed += wrong
     held = "" if bound is None else f"  {'MISSED' if wrong else 'within'} {bound if isinstance(bound, tuple) else f'{bound:g}'}"
-    print(f"    {what:<84} {value:9.3g}{held}")
+    print(f"    {what:<98} {value:9.3g}{held}")
 
 
 def apply(schedule, weights, out, *more):

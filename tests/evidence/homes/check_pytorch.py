@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import numpy
 import torch
-from common import OWN, PAGE, apply, end, is_bitwise, relative, row, updates
+from common import OWN, PAGE, apply, corner, end, is_bitwise, relative, row, updates
 from net import net
 from safetensors.torch import load_file
 from torch import nn
@@ -71,6 +71,10 @@ def goes_on(what, small, old_state, grown, new_state, make, t, is_adam=True, exa
         keep = lambda name, word: old_state[f"{name}.{word}"].double().numpy()
         moments = {name: (keep(name, "exp_avg"), keep(name, "exp_avg_sq")) for name in old}
     added = updates(what, old, new, old_after, new_after, LR, t if is_adam else 0, gradients, moments)
+    left = copy.deepcopy(grown).double()
+    _, new, new_after, _ = one_step(left, make(left.parameters()))
+    apart = max(numpy.abs(corner(new_after[name] - new[name], old[name]) - old_after[name] + old[name]).max() for name in old)
+    row(f"{what}: that, when the state is left behind", apart / LR, (1e-3, 10))
     if is_adam:
         row(f"{what}: first update of the new layer, largest, in learning rates", added, (0.99, 1.001))
 

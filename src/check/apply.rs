@@ -74,8 +74,10 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
     };
     let read_train =
         schedule.train.as_ref().map(|section| train::read(section, &known, request.vocabulary, &mut report));
+    let mut known_inputs = true;
     let model = schedule.model.as_ref().and_then(|section| {
         let ends = ends(section, weights, header.as_ref(), request, &mut report)?;
+        known_inputs = ends.known;
         let mut model = model::read(section, &ends, request.vocabulary, &mut report);
         // `--weights` wins over the section's own file.
         model.from = Some(Spanned::new(weights.source.text.clone(), section.keyword.span));
@@ -109,7 +111,7 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
             &weights.source.text,
             (Arc::clone(&weights.source), Arc::clone(&weights.file)),
         );
-        files.of_the_model(model, true, &mut report);
+        files.of_the_model(model, known_inputs, &mut report);
     }
     files.of_the_events(&events, &mut report);
     let has_data = read_data.as_ref().is_some_and(|data| data.plan.is_some());
@@ -166,7 +168,8 @@ fn ends(
     let open = Ends { inputs: 64, area: None, task, outputs: None, known: false, weights: true };
     // What it says of mistakes is said again below.
     let read = model::read(section, &open, request.vocabulary, &mut Report::default());
-    let inputs = inputs(&read, weights).or_else(|| header.map(|header| header.inputs))?;
+    // Where its first tensor does not fit, that is told with all else that does not.
+    let Some(inputs) = inputs(&read, weights) else { return Some(open) };
     if let Some(header) = header {
         let area = header.area.map_or(1, |(rows, columns)| rows * columns);
         if header.inputs * area != inputs {

@@ -42,6 +42,11 @@ impl<'a> Files<'a> {
         Files { place, folder_of, read: BTreeMap::new(), given: Given::default(), matches: Vec::new(), missing: None }
     }
 
+    /// What the files hold, together.
+    pub fn bytes(&self) -> u64 {
+        self.given.sources.iter().fold(0, |sum, source| sum.saturating_add(source.bytes))
+    }
+
     /// What was found, and why a file cannot be read on this machine.
     pub fn finish(self) -> (Given, Option<Diagnostic>) {
         (self.given, self.missing)

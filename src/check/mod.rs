@@ -302,7 +302,8 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
     if let Some(model) = &model {
         let load = cost::Load {
             batch: data.as_ref().and_then(|data| data.batch).unwrap_or(32),
-            data: data.as_ref().map_or(0, |data| data.bytes),
+            // Given weights stay in memory beside the network.
+            data: data.as_ref().map_or(0, |data| data.bytes).saturating_add(files.bytes()),
             rolls_back: train
                 .as_ref()
                 .and_then(|train| train.plan.as_ref())

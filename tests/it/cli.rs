@@ -153,24 +153,6 @@ fn every_word_of_the_list_is_explained() {
 }
 
 #[test]
-fn the_page_of_a_home_is_explained() {
-    for home in ["pytorch", "jax", "keras", "mxnet"] {
-        let page = std::fs::read_to_string(format!("docs/{home}.md")).expect("a page");
-        assert!(page.lines().count() <= 130, "docs/{home}.md is long");
-        let title = page.lines().next().and_then(|line| line.strip_prefix("# ")).expect("a title");
-        let shown = anywhere(&["explain", home]).stdout;
-        assert!(shown.lines().any(|line| line == title), "{shown}");
-        // Commands and files are whole, to copy; the marks around them are left out.
-        assert!(shown.contains("\n    growrun apply grow.grow --weights small"), "{shown}");
-        assert!(!shown.contains("```") && !shown.contains("**"), "{shown}");
-    }
-    let shown = anywhere(&["explain", "mxnet"]).stdout;
-    assert!(shown.contains("targets of export"), "{shown}");
-    let list = anywhere(&["explain"]).stdout;
-    assert!(list.contains("\n  keras     the same from Keras\n"), "{list}");
-}
-
-#[test]
 fn new_overwrites_nothing() {
     let folder = folder(&[("mine.grow", b"precious")]);
     let ran = growrun(folder.path(), &["new", "--out", "mine.grow"]);

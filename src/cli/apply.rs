@@ -14,11 +14,11 @@ use crate::check::apply::{Applied, Weights};
 use crate::check::{self, Program, Request};
 use crate::data::{Dataset, Place};
 use crate::export::{self, Exported, Named, Trained, home};
-use crate::nn::{Parameter, Slot, SlotKind};
+use crate::nn::{Architecture, Parameter, Slot, SlotKind};
 use crate::optim::Optimizer;
 use crate::run::{self, Autosave, Event, Finish, Options, Status};
 use crate::syntax::{self, Schedule};
-use crate::weights::{self, File, Source, Values, fit, moments};
+use crate::weights::{self, File, Format, Source, Values, fit, moments};
 use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,9 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
             let weights = home::weights(&file, &matches, &places, &exported.parameters);
             let state = exported.state();
             let state = home::state(&places, &state);
-            done.next = next(extension, &folder.join(format!("{stem}.{extension}")).display().to_string());
+            done.next =
+                next(extension, &folder.join(format!("{stem}.{extension}")).display().to_string(), &file, &places);
+            done.notes.extend(rescaled(&program.architecture, &exported.architecture));
             let one = |part: &str, tensors: &[Named], what: &str| -> Result<export::File, Refusal> {
                 Ok(export::File {
                     name: format!("{stem}{part}.{extension}"),
@@ -375,11 +377,39 @@ fn exported(
     })
 }
 
-/// What to do with the file.
-fn next(extension: &str, path: &str) -> String {
-    match extension {
+/// Norms whose epsilon growth has changed: it belongs to the network, and a file of weights cannot hold it.
+fn rescaled(before: &Architecture, after: &Architecture) -> Vec<String> {
+    let all = after.all_layers();
+    let changed = all.filter_map(|layer| {
+        let old = before.layer(&layer.name)?.settings.norm_epsilon;
+        let new = layer.settings.norm_epsilon;
+        let text = format!(
+            "the epsilon of `{}`'s norm is {new:e} now, not {old:e}: set it where the weights go, no file holds it",
+            layer.name
+        );
+        (layer.settings.norm.is_some() && old != new).then_some(text)
+    });
+    changed.collect()
+}
+
+/// What to do with the file, and the page of its home, where the names say which that is.
+fn next(extension: &str, path: &str, file: &File, places: &[home::Place]) -> String {
+    let is_turned = places.iter().any(|place| place.turned);
+    let begin = |start: &str| places.iter().any(|place| place.name.starts_with(start));
+    let load = match extension {
+        "safetensors" if is_turned => format!("safetensors.numpy.load_file(\"{path}\")"),
         "safetensors" => format!("model.load_state_dict(safetensors.torch.load_file(\"{path}\"))"),
         "npz" => format!("numpy.load(\"{path}\")"),
+        // Gluon's `load_parameters` knows names of attributes only.
+        _ if begin("arg:") => format!("mx.nd.load(\"{path}\")"),
         _ => format!("net.load_parameters(\"{path}\")"),
-    }
+    };
+    let home = match file.format {
+        Format::MxNet => "mxnet",
+        Format::PyTorch => "pytorch",
+        Format::Safetensors if !is_turned => "pytorch",
+        _ if begin("params/") => "jax",
+        _ => return load,
+    };
+    format!("{load} · growrun explain {home}")
 }

@@ -1,4 +1,4 @@
-//! `growrun explain CODE|WORD`: the page of a code, or what the registries say of a word.
+//! `growrun explain CODE|WORD`: the page of a code or of another tool, or what the registries say of a word.
 
 use super::render::{without_place, wrap};
 use super::terminal::{Style, say};
@@ -40,6 +40,14 @@ pub fn chapters() -> Vec<Chapter> {
     ]
 }
 
+/// Where trained networks live: the word, what the list says, and the page, with the way there and back.
+const HOMES: [(&str, &str, &str); 4] = [
+    ("pytorch", "a network from PyTorch, grown, and back", include_str!("../../docs/pytorch.md")),
+    ("jax", "the same from JAX with Flax and Optax", include_str!("../../docs/jax.md")),
+    ("keras", "the same from Keras", include_str!("../../docs/keras.md")),
+    ("mxnet", "the same from MXNet: Gluon, export, Module", include_str!("../../docs/mxnet.md")),
+];
+
 pub fn run(context: &Context, words: &[String]) -> i32 {
     let style = context.terminal.stdout;
     let word = words.join(" ");
@@ -58,7 +66,7 @@ pub fn run(context: &Context, words: &[String]) -> i32 {
                 .iter()
                 .flat_map(|chapter| &chapter.docs)
                 .flat_map(|doc| std::iter::once(doc.word).chain(doc.args.iter().map(|arg| arg.name)));
-            let known = known.chain(codes::CODES.iter().map(|(code, _)| *code));
+            let known = known.chain(codes::CODES.iter().map(|(code, _)| *code)).chain(HOMES.map(|(home, ..)| home));
             let help = match nearest(&word, known) {
                 Some(near) => format!("did you mean `growrun explain {near}`?"),
                 None => "`growrun explain` alone lists every code and word".into(),
@@ -79,8 +87,12 @@ pub fn explanation(word: &str, style: Style) -> Option<String> {
     // `insert` alone explains `insert identity` and `insert dense`; one word may stand in two registries.
     let begins = format!("{word} ");
     let found: Vec<_> = docs().filter(|(_, doc)| doc.word == word || doc.word.starts_with(&begins)).collect();
-    if !found.is_empty() {
-        return Some(found.iter().map(|(title, doc)| entry(title, doc, style)).collect::<Vec<_>>().join("\n"));
+    let entries = found.iter().map(|(title, doc)| entry(title, doc, style));
+    // Two of the homes are targets of `export`, too.
+    let home = HOMES.iter().find(|(home, ..)| *home == word);
+    let all: Vec<String> = entries.chain(home.map(|(.., page)| page_text(page, style))).collect();
+    if !all.is_empty() {
+        return Some(all.join("\n"));
     }
     // Not the beginning of a phrase: an option, or one of an option's choices.
     let mut out = String::new();
@@ -108,6 +120,11 @@ fn page_text(page: &str, style: Style) -> String {
             let _ = writeln!(out, "    {line}");
         } else if line.starts_with('#') {
             let _ = writeln!(out, "{}", style.bold(line.trim_start_matches('#').trim()));
+        } else if line.starts_with("|---") {
+            // Between a table's head and its rows, which read well without it.
+        } else if let Some(file) = line.strip_prefix("**").and_then(|line| line.strip_suffix("**")) {
+            // What the block below is to be called.
+            let _ = writeln!(out, "{}", style.bold(file));
         } else {
             for piece in wrap(line, style.width) {
                 let _ = writeln!(out, "{piece}");
@@ -190,7 +207,11 @@ fn list(style: Style) -> String {
         }
         out.push('\n');
     }
-    let _ = writeln!(out, "{}", style.bold("codes"));
+    let _ = writeln!(out, "{}", style.bold("trained weights from elsewhere"));
+    for (home, what, _) in HOMES {
+        let _ = writeln!(out, "  {home:7}   {what}");
+    }
+    let _ = writeln!(out, "\n{}", style.bold("codes"));
     for (code, title) in codes::CODES {
         let _ = writeln!(out, "  {code}   {title}");
     }

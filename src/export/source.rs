@@ -4,7 +4,7 @@ use super::{Exported, Trained};
 use crate::base::{Refusal, World};
 use crate::data::Scaling;
 use crate::nn::{Architecture, Parameter, parameter};
-use crate::optim::{EPSILON, Rule};
+use crate::optim::{DEFAULT_LR, EPSILON, Rule};
 use crate::record::schema::{Data, Record, Resolved};
 use crate::record::{checkpoint, lines, load, slug};
 use crate::tensor::Compute;
@@ -166,7 +166,9 @@ fn trained(resolved: &Resolved) -> Option<Trained> {
         }
         _ => return None,
     };
-    Some(Trained { rule, lr: number("lr")?, last_lr: None, clip: number("clip") })
+    // A record holds what the schedule says; a rate that it leaves out is the default.
+    let lr = if arguments.contains_key("lr") { number("lr")? } else { DEFAULT_LR };
+    Some(Trained { rule, lr, last_lr: None, clip: number("clip") })
 }
 
 /// The learning rate of the last line of metrics.jsonl up to `step`; `None` when there is none to be read.

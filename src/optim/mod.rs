@@ -58,6 +58,9 @@ impl Rule {
     }
 }
 
+/// The learning rate where the schedule names none.
+pub const DEFAULT_LR: f64 = 1e-3;
+
 /// An optimiser with its constants.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
@@ -80,7 +83,7 @@ impl Optimizer {
     pub fn from_args(word: &str, args: &Args) -> Result<Optimizer, Refusal> {
         let kind = find(word).unwrap_or_else(|| panic!("`{word}` is in the registry of optimisers"));
         let rule = kind.read(args)?;
-        let lr = at_least_zero(args, "lr")?.unwrap_or(1e-3);
+        let lr = at_least_zero(args, "lr")?.unwrap_or(DEFAULT_LR);
         let clip = at_least_zero(args, "clip")?;
         if clip == Some(0.0) {
             return Err(out_of_range("clip", 0.0, "a norm above 0, such as `clip 1`"));

@@ -15,6 +15,7 @@ mod fuzz_corpora;
 mod fuzz_entries;
 mod given;
 mod growth;
+mod homes;
 mod hostile;
 mod house;
 mod inspect;

@@ -13,7 +13,8 @@ use super::time::Timebase;
 use super::{Program, Request, actions, cost, data, experiment, train, triggers};
 use crate::base::{Args, Diagnostic, Duration, Sources, Span, Spanned, Value};
 use crate::data::{Header, Normalize, Place, Share, Split};
-use crate::grow::Needs;
+use crate::grow::{Needs, Promise};
+use crate::nn::architecture::Norm;
 use crate::nn::{Architecture, AxisId, Task};
 use crate::syntax::{self, Schedule};
 use crate::weights::fit::{self, Scope, Wanted};
@@ -270,7 +271,15 @@ fn judge(events: &[Read], start: &Architecture, weights: &Weights, has_data: boo
             };
             report.add(Diagnostic::error("G0826", span, message).help(help));
         }
-        if !weights.activations_known && (plan.needs != Needs::Nothing || plan.summary.action == "insert identity") {
+        // Where a layer norm stands is as much a guess as the activation.
+        let is_normed = |layer: &crate::nn::Layer| matches!(layer.settings.norm, Some(Norm::Layer | Norm::Rms));
+        let is_exact = matches!(plan.promise, Promise::Bitwise | Promise::Rounding) && !now.all_layers().any(is_normed);
+        let is_free = plan.promise == Promise::None || is_exact;
+        let is_insertion = plan.summary.action == "insert identity";
+        if !weights.activations_known
+            && !plan.changes.is_empty()
+            && (!is_free || is_insertion || plan.needs != Needs::Nothing)
+        {
             let message = format!("`{}` goes by the activations, which are not in the file", action.args.doc.word);
             let help = "write the `model` block with them: `growrun inspect` proposes one";
             report.add(Diagnostic::error("G0827", span, message).here("depends on them").help(help));
@@ -353,14 +362,22 @@ fn optimizer(
         Choice { word: doc.word, args: Args::none(doc) }
     });
     // The file knows better than the schedule what its state was made with.
-    let args = std::mem::replace(&mut choice.args, Args::none(doc(choice.word)));
-    choice.args = match (state.is_adam, state.settings.betas) {
-        (true, Some((one, two))) => args.with("betas", vec![Value::Number(one), Value::Number(two)]),
-        (true, None) => args,
-        (false, _) => {
-            let momentum = state.settings.momentum.filter(|momentum| *momentum > 0.0).unwrap_or(0.9);
-            args.with("momentum", vec![Value::Number(momentum)])
+    let settings = &state.settings;
+    let number = |number: f64| vec![Value::Number(number)];
+    let mut args = std::mem::replace(&mut choice.args, Args::none(doc(choice.word)));
+    if let Some(lr) = settings.lr.filter(|lr| *lr > 0.0) {
+        args = args.with("lr", number(lr));
+    }
+    if let (true, Some((one, two))) = (state.is_adam, settings.betas) {
+        args = args.with("betas", vec![Value::Number(one), Value::Number(two)]);
+    }
+    if !state.is_adam {
+        let momentum = settings.momentum.filter(|momentum| *momentum > 0.0).unwrap_or(0.9);
+        args = args.with("momentum", number(momentum));
+        if let Some(decay) = settings.weight_decay.filter(|decay| *decay > 0.0) {
+            args = args.with("weight_decay", number(decay));
         }
-    };
+    }
+    choice.args = args;
     choice
 }

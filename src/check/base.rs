@@ -90,15 +90,19 @@ pub fn length_words(text: &str) -> Option<&str> {
 }
 
 /// Gives a schedule without one the `model` section that `text` holds, which the sources call `name`.
-pub fn add_model(schedule: &mut Schedule, name: &str, text: &str) {
+/// What is wrong with it is said of that source.
+pub fn add_model(schedule: &mut Schedule, name: &str, text: &str) -> Vec<Diagnostic> {
     let by = schedule.sources.0.len() as u16;
-    let (mut read, found) = syntax::parse(name, text);
-    assert!(found.is_empty(), "our own words are good: {found:?}");
+    let (mut read, mut found) = syntax::parse(name, text);
+    for label in found.iter_mut().flat_map(|diagnostic| &mut diagnostic.labels) {
+        shift(&mut label.span, by);
+    }
     schedule.sources.0.append(&mut read.sources.0);
     schedule.model = read.model.map(|mut section| {
         shift_section(&mut section, by);
         section
     });
+    found
 }
 
 /// Adds events in the words of `text`, which the sources call `name`; they come last.

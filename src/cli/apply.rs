@@ -16,6 +16,7 @@ use crate::data::{Dataset, Place};
 use crate::export::{self, Exported, Named, Trained, home};
 use crate::nn::{Architecture, Parameter, Slot, SlotKind};
 use crate::optim::Optimizer;
+use crate::record;
 use crate::run::{self, Autosave, Event, Finish, Options, Status};
 use crate::syntax::{self, Schedule};
 use crate::weights::{self, File, Format, Source, Values, fit, moments};
@@ -23,6 +24,9 @@ use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Where a run keeps what its optimiser held at its end.
+const STATE_OF_A_RUN: &str = "checkpoints/end/state.safetensors";
 
 /// What the sources call a proposed model block.
 const PROPOSED: &str = "<proposed>";
@@ -49,14 +53,29 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
     let (schedule, found, guessed) = schedule(context, apply, &opened)?;
     let super::inspect::Opened { name, source, file, .. } = opened;
     let limit = limit(world);
-    let state_file = match &apply.optimizer {
+    if let (Form::Folder(_), Some(_)) = (&form, &guessed) {
+        let message = "a `model.py` says the activations, and they are not in the file";
+        let help = "write the `model` block with them, or write the weights alone: `--out grown.safetensors`";
+        return Err(Stop::Refused(Refusal::error("G0827", message, help)));
+    }
+    let is_run = matches!(world.entry(&apply.weights)?, Some(Entry::Folder));
+    let asked = apply.optimizer.as_deref().filter(|path| *path != Path::new("none"));
+    let state_file = match asked {
         Some(path) => {
             let (name, content) = read(world, path)?;
             Some(weights::read(&name, &content, limit)?)
         }
+        // What a run's optimiser kept at its end lies beside its weights, where that checkpoint is still there.
+        None if is_run && apply.optimizer.is_none() => {
+            let content = world.read_beneath(&apply.weights, Path::new(STATE_OF_A_RUN), limit).ok();
+            content.map(|content| weights::read(STATE_OF_A_RUN, &content, limit)).transpose()?
+        }
         None => None,
     };
-    let (state, state_why) = state(state_file.as_ref(), &file, apply.optimizer.is_some())?;
+    let (state, state_why) = match &apply.optimizer {
+        Some(_) if asked.is_none() => (None, "left aside: moments begin at 0".into()),
+        _ => state(state_file.as_ref(), &file, asked.is_some())?,
+    };
     let given = apply.probe.as_ref().map(|path| probe::read(world, path, limit)).transpose()?;
     let vocabulary = run::vocabulary();
     let named: BTreeMap<String, PathBuf> =
@@ -87,6 +106,11 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
         let message = "this schedule has no growth at a time, so there is nothing to apply";
         let help = "write events such as `at start widen h1 to 256`; other triggers need training";
         return Err(Stop::Refused(Refusal::error("G0106", message, help)));
+    }
+    if has_data && given.is_some() {
+        let message = "`--probe` gives examples, and so does the schedule's `data` section";
+        let help = "leave one of them out; growth that needs answers has them from the data alone";
+        return Err(Stop::Refused(Refusal::error("G0829", message, help)));
     }
     let (dataset, measured_on) = dataset(context, &program, has_data, given, &schedule_folder, &named)?;
     let state_of = state_file.as_ref().unwrap_or(&file);
@@ -125,9 +149,18 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
             "check the weights, and the examples of `--probe`",
         )));
     }
-    let places = home::places(&file, &matches, &grown.parameters);
+    let places = home::places(&file, &matches, &grown.parameters)?;
     done.new = places.iter().filter(|place| place.is_new).map(|place| place.name.clone()).collect();
-    let exported = exported(&program, &source, grown.parameters, done.finish.clone(), state.is_some())?;
+    let mut exported = exported(&program, &source, grown.parameters, done.finish.clone(), state.is_some())?;
+    if is_run {
+        let scaling = record::load::scaling(world, &apply.weights, exported.inputs())?;
+        let changes = scaling.mean.iter().any(|x| *x != 0.0) || scaling.inverse.iter().any(|x| *x != 1.0);
+        exported.scaling = changes.then_some(scaling);
+        if let (Form::File(..), Some(_)) = (&form, &exported.scaling) {
+            done.notes
+                .push("the run scales its inputs, and so must whoever uses these: `growrun export` has by what".into());
+        }
+    }
     let files = match form {
         Form::Folder(target) => {
             done.next = target.next(&folder.join("model.py").display().to_string());
@@ -183,8 +216,8 @@ enum Form {
 /// The folder that takes the files, what they are named after, and their form.
 fn place(world: &dyn World, out: &Path) -> Result<(PathBuf, String, Form), Refusal> {
     let forms: [(&'static str, Write); 3] = [
-        ("safetensors", |tensors, metadata| Ok(export::safetensors::write(tensors, metadata))),
-        ("npz", |tensors, _| export::npz::write(tensors)),
+        ("safetensors", |tensors, metadata| export::safetensors::checked(tensors, metadata)),
+        ("npz", |tensors, _| export::npz::checked(tensors)),
         ("params", |tensors, _| Ok(export::mxnet::write(tensors))),
     ];
     let extension = out.extension().and_then(|extension| extension.to_str());
@@ -252,7 +285,7 @@ fn schedule(
         return Err(Stop::Refused(Refusal::error("G0827", message, help)));
     }
     let text = proposal.text(name);
-    check::add_model(&mut schedule, PROPOSED, &text);
+    found.extend(check::add_model(&mut schedule, PROPOSED, &text));
     let guessed = (!proposal.activations_known).then_some(text);
     Ok((schedule, found, guessed))
 }
@@ -265,7 +298,10 @@ fn state(file: Option<&File>, weights: &File, asked: bool) -> Result<(Option<mom
             let steps = state.of.values().map(|moments| moments.steps).max().unwrap_or(0);
             let count = state.of.len();
             let text = match state.is_adam {
-                true => format!("{kind} of {count} tensors are carried, after {steps} steps"),
+                true => {
+                    let more = beside(&state.settings);
+                    format!("{kind} of {count} tensors are carried, after {steps} steps{more}")
+                }
                 false => format!("{kind} of {count} tensors is carried"),
             };
             Ok((Some(state), text))
@@ -278,9 +314,20 @@ fn state(file: Option<&File>, weights: &File, asked: bool) -> Result<(Option<mom
         Err(why) => Err(Refusal::error(
             "G0828",
             format!("the optimiser's state does not fit the weights: {why}"),
-            "save both at the same time, or leave the state out of the file: moments then begin at 0",
+            "`--optimizer none` leaves it aside: moments then begin at 0",
         )),
     }
+}
+
+/// What of the optimiser's settings nothing here takes over.
+fn beside(settings: &moments::Settings) -> String {
+    let mut left = Vec::new();
+    left.extend(settings.weight_decay.filter(|decay| *decay > 0.0).map(|decay| format!("weight_decay {decay}")));
+    left.extend(settings.eps.filter(|eps| *eps != 1e-8).map(|eps| format!("eps {eps:e}")));
+    if settings.differ {
+        left.push("the settings of other groups".into());
+    }
+    if left.is_empty() { String::new() } else { format!("; {} of its optimiser is yours to set", left.join(", ")) }
 }
 
 /// Gives a parameter what the file has of its optimiser.
@@ -299,6 +346,12 @@ fn carry(parameter: &mut Parameter<f32>, state: Option<&moments::State>, file: &
     let slots = [(SlotKind::FirstMoment, kept.first), (SlotKind::SecondMoment, kept.second)];
     parameter.slots = slots.into_iter().filter_map(|(kind, place)| Some(Slot { kind, value: array(place?) })).collect();
     parameter.updates = kept.steps;
+    if !kept.births.is_empty() {
+        parameter.births = kept.births.clone();
+        if found.transposed {
+            parameter.births.reverse();
+        }
+    }
 }
 
 /// What promises are judged on, and how that is called.
@@ -365,7 +418,7 @@ fn exported(
     let architecture = finish.architecture;
     Ok(Exported {
         name: program.name.clone(),
-        origin: "growrun apply".into(),
+        origin: export::APPLIED.into(),
         digest: format!("sha256:{}", source.sha256),
         step: 0,
         data: "as the given weights were trained on".into(),

@@ -39,6 +39,7 @@ pub(super) fn to_apply(context: &Context, apply: &super::arguments::Apply, out: 
     let mut reads = vec![folder_of(&apply.file), apply.file.clone(), apply.weights.clone()];
     reads.extend(apply.symbol.clone().or_else(|| super::inspect::beside(&apply.weights)));
     reads.extend(apply.optimizer.iter().chain(&apply.probe).cloned());
+
     reads.extend(apply.overrides.base.iter().flat_map(|file| [folder_of(file), file.clone()]));
     let named = apply.overrides.data.iter().map(|(_, path)| PathBuf::from(path));
     for path in named.chain(published(world)) {

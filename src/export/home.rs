@@ -3,6 +3,8 @@
 //! `params/h2_id1/kernel`, [in, out].
 
 use super::named::{Named, Values};
+use crate::base::Refusal;
+use crate::base::text::short;
 use crate::nn::{Parameter, Role};
 use crate::weights::fit::Match;
 use crate::weights::names::{self, Part, meaning};
@@ -28,13 +30,23 @@ struct Parts<'n> {
     word: &'n str,
 }
 
-/// The place of every parameter, in their order.
-pub fn places(file: &File, matches: &[Match], parameters: &[Parameter<f32>]) -> Vec<Place> {
+/// The place of every parameter, in their order. Refused when two tensors would have one name: then they stand in
+/// dictionaries of their own.
+pub fn places(file: &File, matches: &[Match], parameters: &[Parameter<f32>]) -> Result<Vec<Place>, Refusal> {
     let by_parameter: BTreeMap<&str, &Match> = matches.iter().map(|one| (one.parameter.as_str(), one)).collect();
     let samples: BTreeMap<&str, Role> =
         parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.role)).collect();
     let mut places = Vec::new();
-    let mut taken: BTreeSet<String> = matches.iter().map(|one| own(file, one.tensor).to_string()).collect();
+    let of_tensorflow = !matches.is_empty() && matches.iter().all(|one| own(file, one.tensor).ends_with(":0"));
+    let mut taken = BTreeSet::new();
+    for one in matches {
+        let name = own(file, one.tensor);
+        if !taken.insert(name.to_string()) {
+            let message = format!("two tensors of the file would both be called `{}`", short(name));
+            let help = "they stand in dictionaries of their own: grow one network at a time, `model from \"FILE\" prefix \"NAME\"`";
+            return Err(Refusal::error("G0824", message, help));
+        }
+    }
     // The parameter of each role that stands before a new one is what that is named after; else the first of the file.
     let mut last: BTreeMap<Part, &Match> = BTreeMap::new();
     let first = |role: Role| matches.iter().find(|one| samples.get(one.parameter.as_str()) == Some(&role));
@@ -51,11 +63,12 @@ pub fn places(file: &File, matches: &[Match], parameters: &[Parameter<f32>]) -> 
             Some(like) => called(file, like, parameter, sample.is_some()),
             None => (parameter.name.clone(), false),
         };
+        let name = if of_tensorflow { format!("{name}:0") } else { name };
         let mut free = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}_{n}") });
         let name = free.find(|name| taken.insert(name.clone())).expect("numbers do not end");
         places.push(Place { parameter: parameter.name.clone(), name, turned, is_new: true });
     }
-    places
+    Ok(places)
 }
 
 /// What a tensor is called within its own dictionary.
@@ -79,7 +92,10 @@ fn part(role: Role) -> Part {
 /// The name of a new parameter after one that is there. `same`: that is of the same role, so its word is right.
 fn called(file: &File, like: &Match, parameter: &Parameter<f32>, same: bool) -> (String, bool) {
     let known = own(file, like.tensor);
-    let Some(parts) = apart(known) else { return (parameter.name.clone(), false) };
+    // Where the layer of the file has no name to follow, its layout is followed all the same.
+    let Some(parts) = apart(known) else {
+        return (parameter.name.clone(), parameter.role == Role::Weight && same && like.transposed);
+    };
     let (layer, ours) = parameter.name.rsplit_once('.').expect("a parameter is called after its layer");
     let of_a_norm = layer.ends_with(".norm");
     let stem = match parts.separator {

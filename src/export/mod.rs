@@ -33,6 +33,9 @@ use crate::nn::{Activation, Architecture, Layer, Parameter};
 use crate::optim::Rule;
 use std::path::{Path, PathBuf};
 
+/// The origin of what was grown without training.
+pub const APPLIED: &str = "growrun apply";
+
 /// What `--to` may name.
 pub const TARGETS: &[&dyn Target] =
     &[&safetensors::Safetensors, &npz::Npz, &pytorch::PyTorch, &onnx::Onnx, &mxnet::Mxnet];
@@ -99,6 +102,11 @@ pub struct Trained {
 }
 
 impl Exported {
+    /// What growrun has done to it.
+    pub fn made(&self) -> &'static str {
+        if self.origin == APPLIED { "grew" } else { "trained" }
+    }
+
     /// Values of one example.
     pub fn inputs(&self) -> usize {
         let input = self.architecture.input;

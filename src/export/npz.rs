@@ -61,7 +61,7 @@ pub fn write(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
 }
 
 /// The same, read back and compared.
-fn checked(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
+pub fn checked(tensors: &[Named]) -> Result<Vec<u8>, Refusal> {
     let content = write(tensors)?;
     let entries = zip::entries("the export", &content, &zip::NPZ)?;
     for tensor in tensors {

@@ -135,10 +135,13 @@ fn heading(exported: &Exported) -> String {
     };
     let optimiser = if exported.optimizer.is_some() { ", optimizer" } else { "" };
     let lines = [
-        format!("{}: a network that growrun {} trained.", exported.name, env!("CARGO_PKG_VERSION")),
+        format!("{}: a network that growrun {} {}.", exported.name, env!("CARGO_PKG_VERSION"), exported.made()),
         String::new(),
         format!("from      {}", exported.origin),
-        format!("schedule  {}", exported.digest),
+        match exported.made() {
+            "grew" => format!("weights   {}", exported.digest),
+            _ => format!("schedule  {}", exported.digest),
+        },
         format!("inputs    [batch, {inputs}], {}{scaled}", exported.data),
         format!("outputs   {given}"),
         String::new(),

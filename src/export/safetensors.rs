@@ -44,7 +44,7 @@ pub fn write(tensors: &[Named], metadata: &[(String, String)]) -> Vec<u8> {
 }
 
 /// The same, read back and compared. Refused when what comes back is something else: then the names are not unique.
-pub(super) fn checked(tensors: &[Named], metadata: &[(String, String)]) -> Result<Vec<u8>, Refusal> {
+pub fn checked(tensors: &[Named], metadata: &[(String, String)]) -> Result<Vec<u8>, Refusal> {
     let content = write(tensors, metadata);
     let file = weights::safetensors::read("the export", &content, u64::MAX)?;
     let same = |tensor: &&Named| {

@@ -21,10 +21,13 @@ pub struct Given {
 pub fn read(world: &dyn World, path: &Path, limit: u64) -> Result<Given, Stop> {
     let name = path.display().to_string();
     let content = world.read(path, limit)?;
-    let file = weights::read(&name, &content, limit)?;
     let refused = |what: String| {
         let help = "save one array [examples, inputs] of float32: `numpy.savez(\"probe.npz\", x=x)`";
         Err(Stop::Refused(Refusal::error("G0829", what, help)))
+    };
+    let file = match weights::read(&name, &content, limit) {
+        Ok(file) => file,
+        Err(refusal) => return refused(refusal.message),
     };
     let fits: Vec<_> = file.tensors.iter().filter(|tensor| tensor.shape.len() == 2).collect();
     let tensor = match fits[..] {

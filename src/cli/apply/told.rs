@@ -58,8 +58,7 @@ impl Done {
         if self.guessed.is_some() {
             line(
                 "guessed",
-                "the activations are not in the file: the drift is measured with relu; widening keeps to \
-                             its promise whatever they are",
+                "the activations, which are not in the file: relu stands for them in the drift, the promises hold for any",
             );
         }
         line("state", &self.state);

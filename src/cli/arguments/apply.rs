@@ -33,7 +33,7 @@ pub struct Apply {
     /// Where the grown ones go: a .safetensors, .npz or .params file, or a folder for PyTorch
     #[arg(long, value_name = "OUT")]
     pub out: PathBuf,
-    /// A file with the optimiser's state, when it is not in that of the weights
+    /// A file with the optimiser's state, when it is not in that of the weights; `none` leaves it aside
     #[arg(long, value_name = "FILE")]
     pub optimizer: Option<PathBuf>,
     /// MXNet's `-symbol.json`, which knows order and activations (default: beside `NAME-0000.params`)

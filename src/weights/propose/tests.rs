@@ -44,7 +44,7 @@ fn proposed(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
                 want("norm.running_var", Role::RunningVariance, &[units]);
             }
         }
-        let (matches, misfits) = fit::fit(file, &wanted, Scope::Whole { maps: &proposal.maps });
+        let (matches, misfits) = fit::fit(file, &wanted, Scope::Whole { maps: &proposal.maps, prefix: None });
         assert_eq!((matches.len(), misfits), (wanted.len(), Vec::new()), "{}", proposal.text("f"));
     }
     proposal

@@ -171,7 +171,8 @@ fn norms_of_one_width_go_by_their_numbers() {
 
 #[test]
 fn what_does_not_fit_says_why_in_a_line() {
-    let cases: &[(&[(&str, &[usize])], &str)] = &[
+    type Tensors = &'static [(&'static str, &'static [usize])];
+    let cases: &[(Tensors, &str)] = &[
         (
             &[("conv1.weight", &[8, 1, 3, 3]), ("conv1.bias", &[8])],
             "`conv1.weight` [8, 1, 3, 3] is a convolution, which growrun does not read yet",

@@ -132,6 +132,11 @@ pub fn read(
     action
 }
 
+/// The word that a phrase begins with, where it is one of an action: `insert identity`.
+pub fn word(phrase: &Phrase) -> Option<&'static str> {
+    arguments::find(DOCS.iter(), &phrase.atoms).map(|(doc, _)| doc.word)
+}
+
 fn mention(atom: &Atom, names: &mut HashSet<String>) {
     match atom {
         Atom::Word(word) => {

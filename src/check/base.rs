@@ -89,6 +89,18 @@ pub fn length_words(text: &str) -> Option<&str> {
     text.strip_prefix("train ")?.strip_suffix(" { }")
 }
 
+/// Gives a schedule without one the `model` section that `text` holds, which the sources call `name`.
+pub fn add_model(schedule: &mut Schedule, name: &str, text: &str) {
+    let by = schedule.sources.0.len() as u16;
+    let (mut read, found) = syntax::parse(name, text);
+    assert!(found.is_empty(), "our own words are good: {found:?}");
+    schedule.sources.0.append(&mut read.sources.0);
+    schedule.model = read.model.map(|mut section| {
+        shift_section(&mut section, by);
+        section
+    });
+}
+
 /// Adds events in the words of `text`, which the sources call `name`; they come last.
 pub fn add_events(schedule: &mut Schedule, name: &str, text: &str) {
     let by = schedule.sources.0.len() as u16;

@@ -29,19 +29,37 @@ pub struct Files<'a> {
     pub folder_of: &'a dyn Fn(Span) -> PathBuf,
     read: BTreeMap<(PathBuf, String), Option<Opened>>,
     given: Given,
+    /// Of the model's own file.
+    matches: Vec<fit::Match>,
     missing: Option<Diagnostic>,
 }
 
-type Opened = (Arc<Source>, Arc<File>);
+/// A file with what is recorded of it.
+pub type Opened = (Arc<Source>, Arc<File>);
 
 impl<'a> Files<'a> {
     pub fn new(place: &'a Place<'a>, folder_of: &'a dyn Fn(Span) -> PathBuf) -> Files<'a> {
-        Files { place, folder_of, read: BTreeMap::new(), given: Given::default(), missing: None }
+        Files { place, folder_of, read: BTreeMap::new(), given: Given::default(), matches: Vec::new(), missing: None }
+    }
+
+    /// What the files hold, together.
+    pub fn bytes(&self) -> u64 {
+        self.given.sources.iter().fold(0, |sum, source| sum.saturating_add(source.bytes))
     }
 
     /// What was found, and why a file cannot be read on this machine.
     pub fn finish(self) -> (Given, Option<Diagnostic>) {
         (self.given, self.missing)
+    }
+
+    /// The same, with the tensor that each parameter of the model's own file is.
+    pub fn finish_with_matches(self) -> (Given, Vec<fit::Match>, Option<Diagnostic>) {
+        (self.given, self.matches, self.missing)
+    }
+
+    /// What a name stands for in a folder, whatever lies there.
+    pub fn provide(&mut self, folder: PathBuf, text: &str, opened: Opened) {
+        self.read.insert((folder, text.into()), Some(opened));
     }
 
     /// The file that `text` stands for. `None` when that was reported.
@@ -119,6 +137,7 @@ impl<'a> Files<'a> {
             misfits.retain(|misfit| !matches!(misfit, Misfit::Extra { .. }));
         }
         self.take(&file, &matches);
+        self.matches = matches;
         let told = Told {
             source: &source,
             file: &file,

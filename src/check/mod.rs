@@ -7,6 +7,7 @@
 //! Never imports `tensor` or `train`: it cannot touch a weight.
 
 pub mod actions;
+pub mod apply;
 pub mod arguments;
 pub mod base;
 pub mod codes;
@@ -35,7 +36,7 @@ mod variants;
 pub mod vocabulary;
 pub mod windows;
 
-pub use base::{LENGTH_NAME, STARTER_NAME, add_events, complete, is_fragment, length_words, set_length};
+pub use base::{LENGTH_NAME, STARTER_NAME, add_events, add_model, complete, is_fragment, length_words, set_length};
 pub use program::{Comparison, Matching, Program, Sweep};
 pub use replay::{Planned, PlannedGrowth};
 pub use variants::last;
@@ -252,9 +253,17 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
             task: header.task,
             outputs: Some(header.outputs),
             known: true,
+            weights: false,
         },
         // Some width must stand there; nothing is said that depends on it.
-        None => model::Ends { inputs: 64, area: None, task: Task::Classification, outputs: None, known: false },
+        None => model::Ends {
+            inputs: 64,
+            area: None,
+            task: Task::Classification,
+            outputs: None,
+            known: false,
+            weights: false,
+        },
     };
     let model = schedule.model.as_ref().map(|section| model::read(section, &ends, request.vocabulary, &mut report));
     let train = schedule.train.as_ref().map(|section| train::read(section, &known, request.vocabulary, &mut report));
@@ -293,7 +302,8 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
     if let Some(model) = &model {
         let load = cost::Load {
             batch: data.as_ref().and_then(|data| data.batch).unwrap_or(32),
-            data: data.as_ref().map_or(0, |data| data.bytes),
+            // Given weights stay in memory beside the network.
+            data: data.as_ref().map_or(0, |data| data.bytes).saturating_add(files.bytes()),
             rolls_back: train
                 .as_ref()
                 .and_then(|train| train.plan.as_ref())

@@ -108,6 +108,8 @@ pub struct Ends {
     pub outputs: Option<usize>,
     /// Whether `inputs` and `area` are true or only stand for them.
     pub known: bool,
+    /// Whether weights come along, whatever the section says.
+    pub weights: bool,
 }
 
 pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mut Report) -> ModelRead {
@@ -481,7 +483,7 @@ impl Reader<'_> {
             });
             false
         });
-        if let (None, Some(map)) = (&read.from, read.maps.first()) {
+        if let (None, Some(map), false) = (&read.from, read.maps.first(), self.ends.weights) {
             self.report.add(
                 Diagnostic::error(
                     "G0106",

@@ -1,9 +1,11 @@
 //! The commands and their flags. What `--help` prints is written here and nowhere else.
 
+mod apply;
 mod compare;
 mod export;
 mod inspect;
 
+pub use apply::Apply;
 pub use compare::Compare;
 pub use export::Export;
 pub use inspect::Inspect;
@@ -16,11 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// Commands that LANGUAGE names and a later version brings: the word and what it will do.
-pub const LATER: &[(&str, &str)] = &[
-    ("apply", "growth on existing weights, without training"),
-    ("fmt", "a schedule in its usual form"),
-    ("lsp", "diagnostics while you type"),
-];
+pub const LATER: &[(&str, &str)] = &[("fmt", "a schedule in its usual form"), ("lsp", "diagnostics while you type")];
 
 /// What `growrun` alone says.
 pub const WELCOME: &str = "\
@@ -46,6 +44,7 @@ Examples
   growrun replay runs/first-growth/0001       train it again and compare every bit
   growrun report runs/first-growth/0001       a page to look at and to show
   growrun export runs/first-growth/0001 --to onnx    the network for another tool
+  growrun apply grow.grow --weights net.pt --out grown.safetensors    growth alone, for another tool
   growrun explain G0201                       a code, with a wrong and a repaired schedule
   growrun new --from houses.csv               a schedule for your own table
   growrun inspect net.pt                      what a file of weights holds, and a model block for it
@@ -101,6 +100,8 @@ pub enum Command {
     Pack(Pack),
     /// Make one offline page about a run or a comparison, a figure, or a paper's appendix
     Report(Report),
+    /// Grow trained weights of another tool, or of a run, without training
+    Apply(Apply),
     /// Write the network of a run for PyTorch, ONNX, numpy, MXNet or as safetensors
     Export(Export),
     /// Show what a file of trained weights holds, and the `model` block that reads it

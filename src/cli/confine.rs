@@ -33,6 +33,21 @@ pub(super) fn to_schedules(
     world.confine(&reads, &out.map(|out| existing(world, out)).into_iter().collect::<Vec<_>>())
 }
 
+/// For `apply`: a schedule, the files that its line names, and the folder that takes the grown weights.
+pub(super) fn to_apply(context: &Context, apply: &super::arguments::Apply, out: &Path) -> Confinement {
+    let world = context.world;
+    let mut reads = vec![folder_of(&apply.file), apply.file.clone(), apply.weights.clone()];
+    reads.extend(apply.symbol.clone().or_else(|| super::inspect::beside(&apply.weights)));
+    reads.extend(apply.optimizer.iter().chain(&apply.probe).cloned());
+    reads.extend(apply.overrides.base.iter().flat_map(|file| [folder_of(file), file.clone()]));
+    let named = apply.overrides.data.iter().map(|(_, path)| PathBuf::from(path));
+    for path in named.chain(published(world)) {
+        reads.extend(links_in(world, &path));
+        reads.push(path);
+    }
+    world.confine(&reads, &[existing(world, out)])
+}
+
 /// For a command that goes on with a run or repeats it: reads the run, the places of its data, and `files` of the user's;
 /// writes beneath `out`.
 pub(super) fn to_run(

@@ -30,7 +30,12 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
     let world = context.world;
     let target = export::find(&export.to).expect("the command line takes no other word");
     let (folder, stem) = place(target, export)?;
-    // Before a byte of the record is read: it may be a stranger's.
+    // Before a byte of the record is read: it may be a stranger's, with a link in the place of the folder.
+    if let Ok(own) = folder.strip_prefix(&export.run)
+        && export.out.is_none()
+    {
+        world.entry_beneath(&export.run, own)?;
+    }
     confine::to_report(context, &export.run, &folder);
     let compute = super::training::compute(context, 1, None)?;
     let source = export::of_run(world, &export.run, export.checkpoint.as_deref(), compute)?;
@@ -38,6 +43,7 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
     let files = export::files(target, exported, &stem)?;
     export::write(world, &folder, &files)?;
     let parameters = exported.architecture.parameter_count().1;
+    let without_update = exported.without_update();
     let shown = |name: &str| folder.join(name).display().to_string();
     if export.json {
         let files: Vec<_> = files
@@ -50,8 +56,9 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
             "out": files,
             "step": exported.step,
             "parameters": parameters,
-            "optimizer_state": !exported.state().is_empty(),
+            "optimizer_state": exported.has_state(),
             "without_state": source.without_state,
+            "entries_without_update": without_update,
             "checked": target.checked(),
             "diagnostics": [],
         });
@@ -68,6 +75,12 @@ fn made(context: &Context, export: &Export) -> Result<String, Stop> {
     text.push_str(&format!("  {count} parameters of {}{checked}\n", one_line(&exported.origin)));
     if let Some(why) = &source.without_state {
         text.push_str(&format!("  without the optimiser's state: {}\n", one_line(why)));
+    }
+    if without_update > 0 {
+        text.push_str(&format!(
+            "  {} of them have had no update yet; their first one in PyTorch will not be ours: docs/export.md\n",
+            numbers::count(without_update)
+        ));
     }
     let main = files.first().map(|file| shown(&file.name)).unwrap_or_default();
     text.push_str(&format!("  next    {}\n", one_line(&target.next(&main))));

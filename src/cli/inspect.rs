@@ -11,7 +11,7 @@ use crate::base::world::Entry;
 use crate::weights::names::{Part, meaning};
 use crate::weights::propose::{self, Proposal, propose};
 use crate::weights::symbol::{self, SymbolLayer};
-use crate::weights::{self, File, Tensor, Values, moments};
+use crate::weights::{self, File, Source, Tensor, Values, moments};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -28,9 +28,11 @@ pub(super) struct Opened {
     /// As messages call it.
     pub name: String,
     pub bytes: u64,
+    /// As a record keeps it.
+    pub source: Source,
     pub file: File,
     /// The symbol's name, and whether it was found beside the file.
-    symbol: Option<(String, bool)>,
+    pub symbol: Option<(String, bool)>,
     pub proposal: Proposal,
 }
 
@@ -98,7 +100,8 @@ pub(super) fn open(context: &Context, path: &Path, symbol: Option<&Path>) -> Res
     };
     let mut proposal = propose(&file, layers.as_deref());
     proposal.problems.splice(0..0, problem);
-    Ok(Opened { name, bytes: content.len() as u64, file, symbol, proposal })
+    let source = Source::of(&name, &name, &content, &file);
+    Ok(Opened { name, bytes: content.len() as u64, source, file, symbol, proposal })
 }
 
 fn read_symbol(context: &Context, path: &Path) -> Result<Result<Vec<SymbolLayer>, Refusal>, Stop> {

@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 the run failed, 2 bad input,
 //! 3 diverged, 4 input/output, 130/143/138 interrupted.
 
+mod apply;
 pub mod arguments;
 mod chart;
 mod check;
@@ -91,6 +92,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Some(Command::Verify(verify)) => verify::run(&context, &verify),
         Some(Command::Pack(pack)) => pack::run(&context, &pack),
         Some(Command::Report(report)) => report::run(&context, &report),
+        Some(Command::Apply(apply)) => apply::run(&context, &apply),
         Some(Command::Export(export)) => export::run(&context, &export),
         Some(Command::Inspect(inspect)) => inspect::run(&context, &inspect),
     }

@@ -10,6 +10,7 @@
 //!
 //! What is exported may be a stranger's: a name that is none in the language is refused before it reaches generated code.
 
+pub mod home;
 pub mod mxnet;
 mod named;
 pub mod npz;
@@ -110,16 +111,25 @@ impl Exported {
 
     /// The weights under our names.
     pub fn weights(&self) -> Vec<Named<'_>> {
-        let one = |parameter: &Parameter<f32>| {
-            let values: Vec<f32> = parameter.value.iter().copied().collect();
-            Named::f32(parameter.name.clone(), parameter.value.shape(), values)
-        };
-        self.parameters.iter().map(one).collect()
+        self.parameters.iter().map(|parameter| Named::array(&parameter.name, &parameter.value)).collect()
+    }
+
+    /// Whether [`Exported::state`] has any.
+    pub fn has_state(&self) -> bool {
+        self.optimizer.is_some() && self.parameters.iter().any(|parameter| !parameter.slots.is_empty())
     }
 
     /// What the optimiser keeps, under PyTorch's names; empty when nothing is known of it.
     pub fn state(&self) -> Vec<Named<'static>> {
         self.optimizer.as_ref().map(|trained| optimizer::tensors(&self.parameters, &trained.rule)).unwrap_or_default()
+    }
+
+    /// Entries that Adam has not updated since they were born, in parameters that it has: see [`optimizer`].
+    pub fn without_update(&self) -> u64 {
+        match &self.optimizer {
+            Some(Trained { rule: Rule::Adam { .. }, .. }) if self.has_state() => optimizer::fresh(&self.parameters),
+            _ => 0,
+        }
     }
 
     /// Mean and inverse deviation of the inputs.
@@ -179,9 +189,8 @@ fn tensor_files(
     if let Some(scaling) = exported.scaling_tensors() {
         files.push(file(".scaling", &scaling, "the scaling: give the network (x - mean) * inverse".into())?);
     }
-    let state = exported.state();
-    if !state.is_empty() {
-        files.push(file(".optimizer", &state, "what the optimiser kept, under PyTorch's names".into())?);
+    if exported.has_state() {
+        files.push(file(".optimizer", &exported.state(), "what the optimiser kept, under PyTorch's names".into())?);
     }
     Ok(files)
 }

@@ -1,6 +1,7 @@
 //! Named arrays on their way into a file: what every writer of tensors here takes, whoever gave them their names.
 
 use crate::base::Refusal;
+use ndarray::ArrayD;
 use std::borrow::Cow;
 
 /// A named array, row-major. A number that stands alone has the shape `[]`.
@@ -26,6 +27,15 @@ impl<'a> Named<'a> {
     /// Panics when the shape does not hold that many values.
     pub fn i64(name: impl Into<String>, shape: &[usize], values: impl Into<Cow<'a, [i64]>>) -> Named<'a> {
         Named::new(name.into(), shape, Values::I64(values.into()))
+    }
+
+    /// A parameter's array under this name, borrowed where it lies in order.
+    pub fn array(name: impl Into<String>, array: &'a ArrayD<f32>) -> Named<'a> {
+        let values: Cow<[f32]> = match array.as_slice() {
+            Some(values) => values.into(),
+            None => array.iter().copied().collect::<Vec<_>>().into(),
+        };
+        Named::f32(name, array.shape(), values)
     }
 
     fn new(name: String, shape: &[usize], values: Values<'a>) -> Named<'a> {

@@ -69,14 +69,12 @@ fn correction(beta: f64, age: u64) -> f64 {
     1.0 - libm::pow(beta, age as f64)
 }
 
-/// Entries that learn, and how many of them have had no update yet.
-pub fn fresh(parameters: &[Parameter<f32>]) -> (u64, u64) {
-    let mut counts = (0, 0);
-    for parameter in parameters.iter().filter(|parameter| parameter.role.is_learned()) {
-        for (index, _) in parameter.value.indexed_iter() {
-            counts.0 += 1;
-            counts.1 += u64::from(parameter.updates > 0 && age(parameter, |dimension| index[dimension]) == 0);
-        }
-    }
-    counts
+/// Entries without an update in parameters that have had some.
+pub fn fresh(parameters: &[Parameter<f32>]) -> u64 {
+    let learned = parameters.iter().filter(|parameter| parameter.role.is_learned() && parameter.updates > 0);
+    let count = |parameter: &Parameter<f32>| {
+        let entries = parameter.value.indexed_iter();
+        entries.filter(|(index, _)| age(parameter, |dimension| index[dimension]) == 0).count() as u64
+    };
+    learned.map(count).sum()
 }

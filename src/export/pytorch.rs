@@ -34,7 +34,7 @@ impl Target for PyTorch {
 
     fn files(&self, exported: &Exported, _stem: &str) -> Result<Vec<File>, Refusal> {
         let note = exported.metadata();
-        let (tensors, state) = (tensors(exported), exported.state());
+        let tensors = tensors(exported);
         let mut files = vec![
             File {
                 name: "model.py".into(),
@@ -47,10 +47,10 @@ impl Target for PyTorch {
                 what: format!("its {} tensors", tensors.len()),
             },
         ];
-        if !state.is_empty() {
+        if exported.has_state() {
             files.push(File {
                 name: "optimizer.safetensors".into(),
-                content: safetensors::checked(&state, &note)?,
+                content: safetensors::checked(&exported.state(), &note)?,
                 what: "what its optimiser kept".into(),
             });
         }
@@ -111,7 +111,7 @@ pub fn model_py(exported: &Exported) -> String {
          return model.to(dtype).train()\n",
     );
     if let Some(trained) = &exported.optimizer {
-        optimizer(trained, !exported.state().is_empty(), &mut out);
+        optimizer(trained, exported.has_state(), &mut out);
     }
     let _ = write!(
         out,

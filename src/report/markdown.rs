@@ -317,6 +317,12 @@ fn digests(page: &mut Page, record: &Record) {
     page.item("Final weights", &weights.map_or_else(|| "–".into(), code));
     page.item("Schedule", &code(&record.schedule_digest));
     page.item("Data", &code(&record.data.digest));
+    for file in &record.weights {
+        page.item(
+            "Begins with",
+            &format!("{} {}", code(&cut(&file.name, 80)), code(&format!("sha256:{}", file.sha256))),
+        );
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::subject::{Headline, Run, what};
 use super::{events, network, schedule, sketch, timeline};
 use crate::base::numbers;
 use crate::base::numbers::{count, plural};
-use crate::record::schema::{Record, Resolved};
+use crate::record::schema::{DataFile, Record, Resolved};
 
 const GROWTH_NOTE: &str = "\
     Each event promises what it does to the network's output, and is measured against that on real examples: \
@@ -422,11 +422,12 @@ pub fn training(resolved: &Resolved) -> Vec<(&'static str, String)> {
 pub fn data(record: &Record) -> Vec<(&'static str, String)> {
     let data = &record.data;
     let area = data.area.map_or_else(String::new, |(rows, columns)| format!(", images of {rows}×{columns}"));
-    let files = data
-        .files
-        .iter()
-        .take(20)
-        .map(|file| format!("{} ({}, sha256 {})", cut(&file.name, 80), numbers::bytes(file.bytes), file.sha256));
+    let told = |files: &[DataFile]| {
+        let one = |file: &DataFile| {
+            format!("{} ({}, sha256 {})", cut(&file.name, 80), numbers::bytes(file.bytes), file.sha256)
+        };
+        files.iter().take(20).map(one).collect::<Vec<_>>().join("; ")
+    };
     vec![
         ("source", format!("{} {}", data.source, arguments(&data.arguments))),
         ("task", data.task.clone()),
@@ -439,7 +440,8 @@ pub fn data(record: &Record) -> Vec<(&'static str, String)> {
         ("normalised", record.resolved.normalize.clone()),
         ("size", numbers::bytes(data.bytes)),
         ("digest", data.digest.clone()),
-        ("files", files.collect::<Vec<_>>().join("; ")),
+        ("files", told(&data.files)),
+        ("given weights", told(&record.weights)),
     ]
 }
 

@@ -146,7 +146,7 @@ pub(super) struct Run<'r> {
 }
 
 impl<'r> Run<'r> {
-    fn new(
+    pub(super) fn new(
         program: &'r Program,
         dataset: &'r Dataset,
         options: &'r Options,

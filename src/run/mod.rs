@@ -4,6 +4,7 @@
 
 mod actions;
 mod agenda;
+mod apply;
 mod calibrate;
 mod carry;
 pub mod event;
@@ -19,6 +20,7 @@ mod shock;
 mod training;
 
 pub use crate::grow::MEASURED;
+pub use apply::apply;
 pub use calibrate::{Calibration, Expected, expected_seconds, worth};
 pub use event::{
     Assertion, Checkpoint, Evaluated, Event, Examples, Finish, Growth, Heading, MetricValue, Reason, RolledBack, Shock,

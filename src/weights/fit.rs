@@ -173,8 +173,10 @@ pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Mis
             Some(misfit) => misfits.push(misfit),
         }
     }
-    for one in missing {
-        let like = found.like(one);
+    // Of a network that is quite another one, most are missing; a few show how names differ.
+    const LOOKED_FOR: usize = 100;
+    for (number, one) in missing.into_iter().enumerate() {
+        let like = if number < LOOKED_FOR { found.like(one) } else { Vec::new() };
         misfits.push(Misfit::Missing { wanted: one.clone(), like });
     }
     if let Scope::Whole { .. } = scope {
@@ -230,19 +232,33 @@ struct Finder<'f> {
     wrapper: String,
     /// The places of the tensors that could be weights, by what their names say.
     meanings: Vec<(usize, names::Meaning)>,
+    /// Their numbers in that list, by the layer that they name, as it is written and in one spelling.
+    exact: BTreeMap<String, Vec<usize>>,
+    loose: BTreeMap<String, Vec<usize>>,
     taken: BTreeSet<usize>,
+}
+
+/// `h1_norm`, `h1/norm` and `h1.norm` are one.
+fn one_spelling(stem: &str) -> String {
+    stem.replace(['_', '/'], ".")
 }
 
 impl<'f> Finder<'f> {
     fn new(file: &'f File) -> Finder<'f> {
         let places = super::moments::weights(file);
         let wrapper = names::wrapper(places.iter().map(|place| file.tensors[*place].name.as_str()));
-        let meanings = places
+        let meanings: Vec<(usize, names::Meaning)> = places
             .into_iter()
             .map(|place| (place, meaning(&file.tensors[place].name[wrapper.len()..])))
             .filter(|(_, meaning)| meaning.part != Part::Count)
             .collect();
-        Finder { file, wrapper, meanings, taken: BTreeSet::new() }
+        let mut exact: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut loose: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, (_, meaning)) in meanings.iter().enumerate() {
+            exact.entry(meaning.stem.clone()).or_default().push(number);
+            loose.entry(one_spelling(&meaning.stem)).or_default().push(number);
+        }
+        Finder { file, wrapper, meanings, exact, loose, taken: BTreeSet::new() }
     }
 
     /// The tensors whose names say that they are this parameter.
@@ -258,21 +274,18 @@ impl<'f> Finder<'f> {
             _ => wanted.name.clone(),
         };
         let stem = stem(&name);
-        let named = |same: &dyn Fn(&str) -> bool| -> Vec<(usize, bool)> {
-            self.meanings
-                .iter()
-                .filter(|(_, meaning)| meaning.part.is(wanted.role) && same(&meaning.stem))
+        let named = |index: &BTreeMap<String, Vec<usize>>, stem: &str| -> Vec<(usize, bool)> {
+            let numbers = index.get(stem).map_or(&[][..], Vec::as_slice);
+            let all = numbers.iter().map(|number| &self.meanings[*number]);
+            all.filter(|(_, meaning)| meaning.part.is(wanted.role))
                 .map(|(place, meaning)| (*place, meaning.part == Part::Kernel))
                 .collect()
         };
-        let exact = named(&|other| other == stem);
+        let exact = named(&self.exact, stem);
         if !exact.is_empty() {
             return exact;
         }
-        // `h1_norm` for `h1.norm`, and `layers/0` for `layers.0`.
-        let loose = |text: &str| text.replace(['_', '/'], ".");
-        let wanted = loose(stem);
-        named(&|other| loose(other) == wanted)
+        named(&self.loose, &one_spelling(stem))
     }
 
     /// What a `map` gives: one tensor to one parameter, or all tensors of a layer to one.
@@ -332,7 +345,7 @@ mod tests {
 
     fn tensor(name: &str, shape: &[usize]) -> Tensor {
         let values = (0..shape.iter().product()).map(|at: usize| at as f32).collect();
-        Tensor { name: name.into(), shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
+        Tensor { name: name.into(), outer: 0, shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
     }
 
     fn file(tensors: Vec<Tensor>) -> File {

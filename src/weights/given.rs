@@ -43,7 +43,7 @@ impl Source {
     /// Of a file that was read from these bytes.
     pub fn of(text: &str, name: &str, content: &[u8], file: &File) -> Source {
         let mut converted: Vec<(usize, &'static str)> = Vec::new();
-        for tensor in file.tensors.iter().filter(|tensor| tensor.is_converted()) {
+        for tensor in file.tensors.iter().filter(|tensor| tensor.is_converted() && !tensor.shape.is_empty()) {
             match converted.iter_mut().find(|(_, dtype)| *dtype == tensor.dtype) {
                 Some((count, _)) => *count += 1,
                 None => converted.push((1, tensor.dtype)),

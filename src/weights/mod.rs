@@ -62,6 +62,9 @@ pub struct File {
 pub struct Tensor {
     /// As in the file; of nested dictionaries and lists the keys and places, joined by `.`.
     pub name: String,
+    /// Bytes of the name that are keys of dictionaries around the tensor's own: 6 of `model.fc1.weight`, which its tool
+    /// calls `fc1.weight` in a dictionary `model`. 0 where a format has no such.
+    pub outer: usize,
     pub shape: Vec<usize>,
     /// The type in the file, as its tool calls it: `float16`, `bfloat16`, `float32`, `float64`, `int64`, …
     pub dtype: &'static str,
@@ -172,6 +175,10 @@ fn unknown(name: &str, content: &[u8]) -> Refusal {
         }
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
             ("it is one array without a name", "save named arrays with `numpy.savez`")
+        }
+        [0x1F, 0x8B, ..] => ("it is packed by gzip", "unpack it first"),
+        [b'{', ..] => {
+            ("it is JSON", "an MXNet `-symbol.json` names layers; their weights are in the `.params` beside it")
         }
         _ => ("it begins like none of them", "safetensors, PyTorch's zip, npz and MXNet's .params are read"),
     };

@@ -74,7 +74,7 @@ fn array(cursor: &mut Cursor, budget: &mut Budget) -> Result<Tensor, String> {
     let dimensions = if wide { cursor.u32().map_err(cut("shape"))? } else { version };
     // Nothing but a shape that says so: of no dimensions, or with NumPy's shapes of -1.
     let nothing = if version == V3 { dimensions == u32::MAX } else { dimensions == 0 || dimensions == u32::MAX };
-    let none = Tensor { name: String::new(), shape: Vec::new(), dtype: "nothing", values: Values::Other };
+    let none = Tensor { name: String::new(), outer: 0, shape: Vec::new(), dtype: "nothing", values: Values::Other };
     if nothing && wide || dimensions == 0 && version != V3 {
         return Ok(none);
     }
@@ -99,7 +99,7 @@ fn array(cursor: &mut Cursor, budget: &mut Budget) -> Result<Tensor, String> {
     let data = data
         .ok_or_else(|| format!("declares shape {shape:?} of {each} bytes each, but {} bytes follow", cursor.0.len()))?;
     let values = converted(dtype, data, budget)?;
-    Ok(Tensor { name: String::new(), shape, dtype, values })
+    Ok(Tensor { name: String::new(), outer: 0, shape, dtype, values })
 }
 
 /// The numbers of the types, and the bytes of a value.

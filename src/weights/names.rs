@@ -21,7 +21,7 @@ pub struct Meaning {
 }
 
 /// Which part of a layer a tensor is, by the last word of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// `weight`: [out, in] of a product, or a norm's gain.
     Weight,
@@ -107,6 +107,13 @@ pub fn meaning(name: &str) -> Meaning {
             Meaning { stem: path.join("."), part: Part::Unknown }
         }
     }
+}
+
+/// The word of a part that ends a name: `running_mean` of `bn1_running_mean`.
+pub fn word(name: &str) -> Option<&'static str> {
+    let ends =
+        |word: &&str| name.strip_suffix(*word).is_some_and(|rest| rest.is_empty() || rest.ends_with(['.', '/', '_']));
+    WORDS.iter().map(|(word, _)| *word).filter(ends).max_by_key(|word| word.len())
 }
 
 /// Wrappers that some tools put before every name of a network: a dictionary's key, DataParallel's `module`.

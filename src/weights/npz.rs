@@ -25,7 +25,7 @@ pub fn read(name: &str, entries: &[Entry], budget: &mut Budget) -> Result<File, 
         let data = &bytes[header.at..];
         let (dtype, values) = numbers(&header, data, budget).map_err(wrong)?;
         budget.name(array).map_err(wrong)?;
-        tensors.push(Tensor { name: array.into(), shape: header.shape, dtype, values });
+        tensors.push(Tensor { name: array.into(), outer: 0, shape: header.shape, dtype, values });
     }
     Ok(File { format: Format::Npz, tensors })
 }

@@ -112,6 +112,7 @@ impl<'a> Reader<'a> {
                 _ => unreachable!("levels are dictionaries and lists"),
             };
             left = left.checked_sub(1).ok_or_else(|| self.broken("its lists hold one another again and again"))?;
+            let outer = path.len() + usize::from(!path.is_empty());
             let separator = if path.is_empty() { "" } else { "." };
             match key {
                 Value::Text(key) if key.len() <= KEY_BYTES_MAX => path.extend([separator, key]),
@@ -120,14 +121,16 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.broken("one of its dictionaries has a key that is neither name nor number")),
             }
             match value {
-                Value::Whole(value) => self.add(&path, Vec::new(), "int", Values::Whole(vec![value]))?,
-                Value::Float(value) => self.add(&path, Vec::new(), "float", Values::Numbers(vec![value as f32]))?,
+                Value::Whole(value) => self.add((&path, outer), Vec::new(), "int", Values::Whole(vec![value]))?,
+                Value::Float(value) => {
+                    self.add((&path, outer), Vec::new(), "float", Values::Numbers(vec![value as f32]))?
+                }
                 Value::Node(node) => match &self.pickle.nodes[node] {
                     Node::Tensor(view) => {
                         let (dtype, values) = self.values(view).map_err(|what| {
                             broken(self.name, Format::PyTorch, format!("its tensor `{}` {what}", short(&path)))
                         })?;
-                        self.add(&path, view.shape.clone(), dtype, values)?;
+                        self.add((&path, outer), view.shape.clone(), dtype, values)?;
                     }
                     Node::Dict(_) | Node::List(_) if levels.len() == DEPTH_MAX => {
                         return Err(self.broken(format!("its dictionaries are nested {DEPTH_MAX} deep")));
@@ -141,9 +144,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn add(&mut self, name: &str, shape: Vec<usize>, dtype: &'static str, values: Values) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        (name, outer): (&str, usize),
+        shape: Vec<usize>,
+        dtype: &'static str,
+        values: Values,
+    ) -> Result<(), Refusal> {
         self.budget.name(name).map_err(|what| broken(self.name, Format::PyTorch, format!("its tensors {what}")))?;
-        self.tensors.push(Tensor { name: name.into(), shape, dtype, values });
+        self.tensors.push(Tensor { name: name.into(), outer, shape, dtype, values });
         Ok(())
     }
 

@@ -48,7 +48,7 @@ fn tensor(name: &str, view: &TensorView) -> Tensor {
         Dtype::BOOL => ("bool", Values::Other),
         _ => ("another type", Values::Other),
     };
-    Tensor { name: name.into(), shape: view.shape().to_vec(), dtype, values }
+    Tensor { name: name.into(), outer: 0, shape: view.shape().to_vec(), dtype, values }
 }
 
 /// Refuses a header that is too long, and one that names a tensor twice: readers disagree on which of the two

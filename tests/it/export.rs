@@ -240,6 +240,11 @@ fn corrected_moments_agree_under_one_count_of_steps() {
     }
 }
 
+/// `model.py`, whatever the version of the program.
+fn module(exported: &Exported) -> String {
+    export::pytorch::model_py(exported).replacen(env!("CARGO_PKG_VERSION"), "VERSION", 1)
+}
+
 #[test]
 fn model_py_of_every_kind_of_layer() {
     let mut net = Architecture::new(INPUTS, None, Task::Classification);
@@ -262,7 +267,7 @@ fn model_py_of_every_kind_of_layer() {
             parameter.slots.push(Slot { kind, value: ArrayD::zeros(parameter.value.raw_dim()) });
         }
     }
-    insta::assert_snapshot!("model_py", export::pytorch::model_py(&exported));
+    insta::assert_snapshot!("model_py", module(&exported));
 }
 
 #[test]
@@ -274,7 +279,7 @@ fn model_py_of_a_small_net() {
     let rule = Rule::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-4 };
     let optimizer = Some(Trained { rule, lr: 0.1, last_lr: None, clip: None });
     let exported = Exported { scaling: None, class_names: Vec::new(), optimizer, ..exported };
-    insta::assert_snapshot!("model_py_small", export::pytorch::model_py(&exported));
+    insta::assert_snapshot!("model_py_small", module(&exported));
 }
 
 #[test]
@@ -371,6 +376,9 @@ fn a_checkpoint_is_exported_with_its_own_network_and_state() {
     let text = std::fs::read_to_string(place.join("model.py")).expect("a module");
     assert!(text.contains("self.h1 = nn.Linear(2, 8)"), "{text}");
     assert!(place.join("optimizer.safetensors").is_file());
+    // Four fresh units: rows of 2 and a bias each, and columns of 2.
+    let ran = growrun(folder.path(), &["export", RUN, "--to", "pytorch", "--checkpoint", "growth-0001-after"]);
+    assert!(ran.stdout.contains("\n  20 of them have had no update yet; "), "{}", ran.stdout);
     let ran = growrun(folder.path(), &["export", RUN, "--to", "npz", "--checkpoint", "../../../etc"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("those that are kept: start, growth-0001-before, "), "{}", ran.stderr);
@@ -387,6 +395,17 @@ fn without_a_checkpoint_of_the_end_there_is_no_state_and_it_says_so() {
     assert!(!place.join("optimizer.safetensors").exists());
     let text = std::fs::read_to_string(place.join("model.py")).expect("a module");
     assert!(text.contains("    return torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.999), eps=1e-8)\n"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_in_a_strangers_run_leads_nowhere() {
+    let folder = trained();
+    std::fs::create_dir(folder.path().join("mine")).expect("made");
+    std::os::unix::fs::symlink(folder.path().join("mine"), folder.path().join(RUN).join("export")).expect("a link");
+    let ran = growrun(folder.path(), &["export", RUN, "--to", "npz"]);
+    assert!(ran.code != 0 && ran.stderr.contains("G0704"), "{} {}", ran.code, ran.stderr);
+    assert_eq!(std::fs::read_dir(folder.path().join("mine")).expect("a folder").count(), 0);
 }
 
 #[test]

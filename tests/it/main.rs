@@ -1,5 +1,6 @@
 //! One test binary: linking once keeps the suite quick.
 
+mod apply;
 mod calibrate;
 mod check;
 mod cli;

@@ -122,7 +122,7 @@ fn what_is_refused_says_how_to_save_it() {
         ("torch_legacy.pt", "G0820", "a bare pickle", "PyTorch 1.6 or later"),
         ("numpy_objects.npz", "G0821", "holds Python objects", "asarray"),
         ("mxnet_sparse.params", "G0820", "is sparse (row_sparse)", "save"),
-        ("mxnet_export-symbol.json", "G0820", "it begins like none of them", "are read"),
+        ("mxnet_export-symbol.json", "G0820", "it is JSON", ".params"),
     ];
     for (name, code, message, help) in cases {
         let refusal = weights::read(name, &fixture(name), LIMIT).expect_err(name);

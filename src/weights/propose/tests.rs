@@ -7,7 +7,7 @@ fn tensor(name: &str, shape: &[usize]) -> Tensor {
     // Other numbers in each, so that none is the copy of another.
     let seed = name.bytes().fold(7, |seed, byte| (seed * 31 + usize::from(byte)) % 8191);
     let values = (0..shape.iter().product()).map(|at: usize| (at + seed) as f32).collect();
-    Tensor { name: name.into(), shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
+    Tensor { name: name.into(), outer: 0, shape: shape.into(), dtype: "float32", values: Values::Numbers(values) }
 }
 
 fn file(format: Format, tensors: &[(&str, &[usize])]) -> File {
@@ -171,8 +171,8 @@ fn norms_of_one_width_go_by_their_numbers() {
 
 #[test]
 fn what_does_not_fit_says_why_in_a_line() {
-    type Tensors = &'static [(&'static str, &'static [usize])];
-    let cases: &[(Tensors, &str)] = &[
+    type Case<'c> = (&'c [(&'c str, &'c [usize])], &'c str);
+    let cases: &[Case] = &[
         (
             &[("conv1.weight", &[8, 1, 3, 3]), ("conv1.bias", &[8])],
             "`conv1.weight` [8, 1, 3, 3] is a convolution, which growrun does not read yet",

@@ -1,0 +1,385 @@
+//! `growrun apply FILE --weights IN --out OUT`: the growth of a schedule on trained weights, without training.
+
+mod probe;
+mod told;
+
+use super::arguments::Apply;
+use super::render::{self, without_place};
+use super::stop::Stop;
+use super::terminal::{note, say, say_json};
+use super::{Context, confine, exit, training};
+use crate::base::world::Entry;
+use crate::base::{Diagnostic, Refusal, Severity, World};
+use crate::check::apply::{Applied, Weights};
+use crate::check::{self, Program, Request};
+use crate::data::{Dataset, Place};
+use crate::export::{self, Exported, Named, Trained, home};
+use crate::nn::{Parameter, Slot, SlotKind};
+use crate::optim::Optimizer;
+use crate::run::{self, Autosave, Event, Finish, Options, Status};
+use crate::syntax::{self, Schedule};
+use crate::weights::{self, File, Source, Values, fit, moments};
+use ndarray::{ArrayD, IxDyn};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the sources call a proposed model block.
+const PROPOSED: &str = "<proposed>";
+
+pub fn run(context: &Context, apply: &Apply) -> i32 {
+    match made(context, apply) {
+        Ok((done, code)) => {
+            if apply.json {
+                say_json(&format!("{}\n", done.object()));
+            } else {
+                say(&done.text(context.terminal.stdout));
+            }
+            code
+        }
+        Err(stop) => stop.tell(context, apply.json),
+    }
+}
+
+fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
+    let world = context.world;
+    let (folder, stem, form) = place(world, &apply.out)?;
+    confine::to_apply(context, apply, &folder);
+    let opened = super::inspect::open(context, &apply.weights, apply.symbol.as_deref())?;
+    let (schedule, found, guessed) = schedule(context, apply, &opened)?;
+    let super::inspect::Opened { name, source, file, .. } = opened;
+    let limit = limit(world);
+    let state_file = match &apply.optimizer {
+        Some(path) => {
+            let (name, content) = read(world, path)?;
+            Some(weights::read(&name, &content, limit)?)
+        }
+        None => None,
+    };
+    let (state, state_why) = state(state_file.as_ref(), &file, apply.optimizer.is_some())?;
+    let given = apply.probe.as_ref().map(|path| probe::read(world, path, limit)).transpose()?;
+    let vocabulary = run::vocabulary();
+    let named: BTreeMap<String, PathBuf> =
+        apply.overrides.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
+    let schedule_folder = apply.file.parent().unwrap_or(Path::new("")).to_path_buf();
+    let request = Request {
+        seed: apply.overrides.seed,
+        set: &apply.overrides.set,
+        limits: apply.resources.limits(world, Path::new("")),
+        ..Request::new(world, &vocabulary, &schedule_folder, &named)
+    };
+    let (source, file) = (Arc::new(source), Arc::new(file));
+    let weights = Weights {
+        source: Arc::clone(&source),
+        file: Arc::clone(&file),
+        activations_known: guessed.is_none(),
+        state: state.as_ref(),
+        probe: given.as_ref().map(probe::Given::examples),
+    };
+    let Applied { diagnostics, sources, program, matches, skipped, has_data } =
+        check::apply::apply(schedule, &request, &weights);
+    let found: Vec<Diagnostic> = found.into_iter().chain(diagnostics).collect();
+    let Some(program) = program.filter(|_| !found.iter().any(|one| one.severity == Severity::Error)) else {
+        return Err(Stop::Mistakes(found, sources));
+    };
+    note(&render::human(&found, &sources, context.terminal.stderr));
+    if program.events.is_empty() {
+        let message = "this schedule has no growth at a time, so there is nothing to apply";
+        let help = "write events such as `at start widen h1 to 256`; other triggers need training";
+        return Err(Stop::Refused(Refusal::error("G0106", message, help)));
+    }
+    let (dataset, measured_on) = dataset(context, &program, has_data, given, &schedule_folder, &named)?;
+    let state_of = state_file.as_ref().unwrap_or(&file);
+    let carry = |parameter: &mut Parameter<f32>| carry(parameter, state.as_ref(), state_of, &matches);
+    let mut options = training::options(context, &apply.resources)?;
+    options.autosave = Autosave::Never;
+    let grown = grow(world, &program, &dataset, &options, &carry)?;
+    let mut done = told::Done {
+        name,
+        form: source.told(),
+        guessed,
+        skipped,
+        measured_on,
+        notes: grown.notes,
+        finish: grown.finish,
+        state: state_why,
+        files: Vec::new(),
+        new: Vec::new(),
+        next: String::new(),
+        found: serde_json::json!(super::machine::findings(&found, &sources)),
+    };
+    if let Status::Failed(assertion) = &done.finish.status {
+        let failed =
+            Diagnostic::error(assertion.code, assertion.span, assertion.message.clone()).help(assertion.help.clone());
+        note(&render::human(&[failed], &sources, context.terminal.stderr));
+        return Ok((done, exit::FAILED));
+    }
+    if !matches!(done.finish.status, Status::Finished | Status::Stopped) {
+        let message = match done.finish.status {
+            Status::Diverged { .. } => "the network gives numbers that are not finite",
+            _ => "it was interrupted; nothing is written",
+        };
+        return Err(Stop::Refused(Refusal::error(
+            "G0806",
+            message,
+            "check the weights, and the examples of `--probe`",
+        )));
+    }
+    let places = home::places(&file, &matches, &grown.parameters);
+    done.new = places.iter().filter(|place| place.is_new).map(|place| place.name.clone()).collect();
+    let exported = exported(&program, &source, grown.parameters, done.finish.clone(), state.is_some())?;
+    let files = match form {
+        Form::Folder(target) => {
+            done.next = target.next(&folder.join("model.py").display().to_string());
+            done.new.clear();
+            export::files(target, &exported, &stem)?
+        }
+        Form::File(extension, write) => {
+            let weights = home::weights(&file, &matches, &places, &exported.parameters);
+            let state = exported.state();
+            let state = home::state(&places, &state);
+            done.next = next(extension, &folder.join(format!("{stem}.{extension}")).display().to_string());
+            let one = |part: &str, tensors: &[Named], what: &str| -> Result<export::File, Refusal> {
+                Ok(export::File {
+                    name: format!("{stem}{part}.{extension}"),
+                    content: write(tensors, &exported.metadata())?,
+                    what: what.into(),
+                })
+            };
+            let mut files = vec![one("", &weights, "the grown weights, under the names of the file")?];
+            if !state.is_empty() {
+                files.push(one(".optimizer", &state, "what the optimiser kept of them")?);
+            }
+            files
+        }
+    };
+    export::write(world, &folder, &files)?;
+    done.files =
+        files.iter().map(|file| (folder.join(&file.name), file.content.len() as u64, file.what.clone())).collect();
+    Ok((done, exit::OK))
+}
+
+/// Bytes that a file may hold, and unpack to: what is read is held twice for a moment.
+fn limit(world: &dyn World) -> u64 {
+    world.host().memory_free.map_or(4 << 30, |free| free / 5 * 2)
+}
+
+/// A file that the user names, and how messages call it.
+fn read(world: &dyn World, path: &Path) -> Result<(String, Vec<u8>), Stop> {
+    Ok((path.display().to_string(), world.read(path, limit(world))?))
+}
+
+type Write = fn(&[Named], &[(String, String)]) -> Result<Vec<u8>, Refusal>;
+
+/// In which form the grown network goes out.
+enum Form {
+    /// Under the file's own names.
+    File(&'static str, Write),
+    Folder(&'static dyn export::Target),
+}
+
+/// The folder that takes the files, what they are named after, and their form.
+fn place(world: &dyn World, out: &Path) -> Result<(PathBuf, String, Form), Refusal> {
+    let forms: [(&'static str, Write); 3] = [
+        ("safetensors", |tensors, metadata| Ok(export::safetensors::write(tensors, metadata))),
+        ("npz", |tensors, _| export::npz::write(tensors)),
+        ("params", |tensors, _| Ok(export::mxnet::write(tensors))),
+    ];
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    if let Some((extension, write)) = forms.into_iter().find(|(known, _)| Some(*known) == extension)
+        && let Some(stem) = out.file_stem().and_then(|stem| stem.to_str())
+    {
+        let folder = out.parent().unwrap_or(Path::new("")).to_path_buf();
+        return Ok((folder, stem.into(), Form::File(extension, write)));
+    }
+    let is_folder = matches!(world.entry(out), Ok(Some(Entry::Folder)));
+    if let Some(other) = extension.filter(|_| !is_folder) {
+        let help = match other {
+            "pt" | "pth" => {
+                "PyTorch reads safetensors: write `--out grown.safetensors` and `load_file(\"grown.safetensors\")`"
+            }
+            _ => "use `.safetensors`, `.npz` or `.params`, or a folder for PyTorch's model.py",
+        };
+        return Err(Refusal::error("G0911", format!("growrun writes no `.{other}` files"), help));
+    }
+    let target = export::find("pytorch").expect("a target of the registry");
+    Ok((out.to_path_buf(), "model".into(), Form::Folder(target)))
+}
+
+/// The schedule, what the parser says of it, and what was guessed where it has no `model` section: the block.
+fn schedule(
+    context: &Context,
+    apply: &Apply,
+    opened: &super::inspect::Opened,
+) -> Result<(Schedule, Vec<Diagnostic>, Option<String>), Stop> {
+    let (mut schedule, mut found) = syntax::load(context.world, &apply.file)?;
+    if let Some(base) = &apply.overrides.base
+        && check::is_fragment(&schedule)
+    {
+        let (base, more) = syntax::load(context.world, base)?;
+        let by = u16::try_from(schedule.sources.0.len()).expect("includes are capped");
+        found.extend(more.into_iter().map(|mut diagnostic| {
+            diagnostic.labels.iter_mut().for_each(|label| label.span.file += by);
+            diagnostic
+        }));
+        check::complete(&mut schedule, Some(base));
+    }
+    match (&apply.overrides.arm, schedule.arms.first().map(|arm| arm.name.node.clone())) {
+        (None, None) => {}
+        (Some(wanted), _) => match syntax::arm(&schedule, wanted) {
+            Some(arm) => schedule = arm,
+            None => {
+                let help = "leave `--arm` out, or name an arm of the schedule";
+                found.push(without_place("G0224", format!("there is no arm `{wanted}`"), help));
+            }
+        },
+        (None, Some(first)) => {
+            let help = format!("choose one: `--arm {first}`");
+            found.push(without_place("G0224", "this schedule has arms, and one of them is to be applied", help));
+        }
+    }
+    schedule.sweeps.clear();
+    if schedule.model.is_some() {
+        return Ok((schedule, found, None));
+    }
+    let (name, proposal) = (&opened.name, &opened.proposal);
+    if !proposal.fits() {
+        let why = proposal.problems.first().cloned().unwrap_or_else(|| "it holds no layers".into());
+        let message = format!("`{}` does not say what network it is of: {why}", crate::base::text::short(name));
+        let help = "write the `model` block; `growrun inspect` shows what the file holds";
+        return Err(Stop::Refused(Refusal::error("G0827", message, help)));
+    }
+    let text = proposal.text(name);
+    check::add_model(&mut schedule, PROPOSED, &text);
+    let guessed = (!proposal.activations_known).then_some(text);
+    Ok((schedule, found, guessed))
+}
+
+/// What the optimiser has kept, and in words what comes of it.
+fn state(file: Option<&File>, weights: &File, asked: bool) -> Result<(Option<moments::State>, String), Refusal> {
+    match moments::find(file.unwrap_or(weights), weights) {
+        Ok(Some(state)) => {
+            let kind = if state.is_adam { "Adam's moments" } else { "SGD's momentum" };
+            let steps = state.of.values().map(|moments| moments.steps).max().unwrap_or(0);
+            let count = state.of.len();
+            let text = match state.is_adam {
+                true => format!("{kind} of {count} tensors are carried, after {steps} steps"),
+                false => format!("{kind} of {count} tensors is carried"),
+            };
+            Ok((Some(state), text))
+        }
+        Ok(None) if asked => {
+            let help = "name a file with `….exp_avg` and `….exp_avg_sq`, or with what `optimizer.state_dict()` gives";
+            Err(Refusal::error("G0828", "the file of `--optimizer` holds no optimiser's state", help))
+        }
+        Ok(None) => Ok((None, "the file holds no optimiser's state: moments begin at 0".into())),
+        Err(why) => Err(Refusal::error(
+            "G0828",
+            format!("the optimiser's state does not fit the weights: {why}"),
+            "save both at the same time, or leave the state out of the file: moments then begin at 0",
+        )),
+    }
+}
+
+/// Gives a parameter what the file has of its optimiser.
+fn carry(parameter: &mut Parameter<f32>, state: Option<&moments::State>, file: &File, matches: &[fit::Match]) {
+    let Some(found) = matches.iter().find(|one| one.parameter == parameter.name) else { return };
+    let Some(kept) = state.and_then(|state| state.of.get(&found.tensor)) else { return };
+    let array = |place: usize| {
+        let tensor = &file.tensors[place];
+        let Values::Numbers(values) = &tensor.values else { unreachable!("`moments::find` has looked at it") };
+        let values = match tensor.shape[..] {
+            [rows, columns] if found.transposed => fit::turned(values, rows, columns),
+            _ => values.clone(),
+        };
+        ArrayD::from_shape_vec(IxDyn(parameter.value.shape()), values).expect("a moment has its weight's shape")
+    };
+    let slots = [(SlotKind::FirstMoment, kept.first), (SlotKind::SecondMoment, kept.second)];
+    parameter.slots = slots.into_iter().filter_map(|(kind, place)| Some(Slot { kind, value: array(place?) })).collect();
+    parameter.updates = kept.steps;
+}
+
+/// What promises are judged on, and how that is called.
+fn dataset(
+    context: &Context,
+    program: &Program,
+    has_data: bool,
+    given: Option<probe::Given>,
+    folder: &Path,
+    named: &BTreeMap<String, PathBuf>,
+) -> Result<(Dataset, String), Stop> {
+    match given {
+        Some(given) => Ok(given.dataset(program)?),
+        None if has_data => {
+            let folder = if program.data_folder.as_os_str().is_empty() { folder } else { &program.data_folder };
+            let place = Place { world: context.world, folder, named, seed: program.seed };
+            let dataset = run::load_data(program, &place)?;
+            let told = format!("the first examples of {}", dataset.name);
+            Ok((dataset, told))
+        }
+        None => Ok(probe::random(program)),
+    }
+}
+
+struct Grown {
+    finish: Finish,
+    parameters: Vec<Parameter<f32>>,
+    notes: Vec<String>,
+}
+
+fn grow(
+    world: &dyn World,
+    program: &Program,
+    dataset: &Dataset,
+    options: &Options,
+    carry: &dyn Fn(&mut Parameter<f32>),
+) -> Result<Grown, Stop> {
+    let mut parameters = Vec::new();
+    let mut notes = Vec::new();
+    // Its sources are told with the rest.
+    let own: Vec<String> = program.given.sources.iter().map(|source| source.told()).collect();
+    let mut consumer = |event: &Event| {
+        match event {
+            Event::Noted { text, .. } if !own.contains(text) => notes.push(text.clone()),
+            Event::Finished(_, grown) => parameters = grown.to_vec(),
+            _ => {}
+        }
+        Ok(())
+    };
+    let finish = run::apply(program, dataset, options, world, carry, &mut consumer)?;
+    Ok(Grown { finish, parameters, notes })
+}
+
+/// The grown network as the writers take it.
+fn exported(
+    program: &Program,
+    source: &Source,
+    parameters: Vec<Parameter<f32>>,
+    finish: Finish,
+    has_state: bool,
+) -> Result<Exported, Refusal> {
+    let optimizer = Optimizer::from_args(program.train.optimizer.word, &program.train.optimizer.args)?;
+    let trained = Trained { rule: optimizer.rule, lr: optimizer.lr, last_lr: None, clip: optimizer.clip };
+    let architecture = finish.architecture;
+    Ok(Exported {
+        name: program.name.clone(),
+        origin: "growrun apply".into(),
+        digest: format!("sha256:{}", source.sha256),
+        step: 0,
+        data: "as the given weights were trained on".into(),
+        architecture,
+        parameters,
+        scaling: None,
+        class_names: Vec::new(),
+        optimizer: has_state.then_some(trained),
+    })
+}
+
+/// What to do with the file.
+fn next(extension: &str, path: &str) -> String {
+    match extension {
+        "safetensors" => format!("model.load_state_dict(safetensors.torch.load_file(\"{path}\"))"),
+        "npz" => format!("numpy.load(\"{path}\")"),
+        _ => format!("net.load_parameters(\"{path}\")"),
+    }
+}

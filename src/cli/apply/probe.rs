@@ -1,0 +1,112 @@
+//! What promises are judged on where the schedule has no data: given examples, or random numbers.
+
+use crate::base::rng::{Purpose, Stream};
+use crate::base::text::short;
+use crate::base::{Refusal, World};
+use crate::check::Program;
+use crate::cli::stop::Stop;
+use crate::data::{Dataset, Features, Header, Labels, Part, Scaling};
+use crate::grow::PROBED;
+use crate::weights::{self, Values};
+use std::path::Path;
+
+/// Examples of `--probe`.
+pub struct Given {
+    name: String,
+    width: usize,
+    values: Vec<f32>,
+}
+
+/// Reads the one array [examples, inputs] of a file, or the one called `x`.
+pub fn read(world: &dyn World, path: &Path, limit: u64) -> Result<Given, Stop> {
+    let name = path.display().to_string();
+    let content = world.read(path, limit)?;
+    let file = weights::read(&name, &content, limit)?;
+    let refused = |what: String| {
+        let help = "save one array [examples, inputs] of float32: `numpy.savez(\"probe.npz\", x=x)`";
+        Err(Stop::Refused(Refusal::error("G0829", what, help)))
+    };
+    let fits: Vec<_> = file.tensors.iter().filter(|tensor| tensor.shape.len() == 2).collect();
+    let tensor = match fits[..] {
+        [one] => one,
+        _ => match fits.iter().find(|tensor| tensor.name == "x") {
+            Some(named) => named,
+            None => return refused(format!("`{}` holds {} arrays [examples, inputs]", short(&name), fits.len())),
+        },
+    };
+    match &tensor.values {
+        Values::Numbers(values) if !values.is_empty() && values.iter().all(|value| value.is_finite()) => {
+            Ok(Given { name, width: tensor.shape[1], values: values.clone() })
+        }
+        Values::Numbers(_) => {
+            refused(format!("`{}` of `{}` is not finite, or empty", short(&tensor.name), short(&name)))
+        }
+        _ => refused(format!("`{}` of `{}` holds {}", short(&tensor.name), short(&name), tensor.dtype)),
+    }
+}
+
+impl Given {
+    /// How many there are.
+    pub fn examples(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    /// As the run takes it. Refused when the network reads another number of inputs.
+    pub fn dataset(self, program: &Program) -> Result<(Dataset, String), Refusal> {
+        let inputs = inputs(program);
+        if self.width != inputs {
+            let message =
+                format!("the examples of `{}` have {} inputs, the network {inputs}", short(&self.name), self.width);
+            return Err(Refusal::error("G0829", message, "give examples as the network reads them"));
+        }
+        let told = format!("{} examples of {}", self.examples().min(PROBED), self.name);
+        Ok((dataset(program, self.values), told))
+    }
+}
+
+/// Standard normal numbers by the seed: as many examples as are looked at.
+pub fn random(program: &Program) -> (Dataset, String) {
+    let mut stream = Stream::new(program.seed, Purpose::Data, "probe", 0);
+    let inputs = inputs(program);
+    let mut values = Vec::with_capacity(PROBED * inputs);
+    for example in 0..PROBED as u64 {
+        let mut row = stream.row(example);
+        values.extend((0..inputs).map(|_| row.normal() as f32));
+    }
+    (dataset(program, values), format!("{PROBED} examples of random numbers"))
+}
+
+fn inputs(program: &Program) -> usize {
+    let input = program.architecture.input;
+    program.architecture.width(input.axis).exact() * input.values_per_unit()
+}
+
+fn dataset(program: &Program, values: Vec<f32>) -> Dataset {
+    let width = inputs(program);
+    let examples = values.len() / width;
+    let part = |values: Vec<f32>, examples: usize| Part {
+        features: Features::F32 { values, width },
+        // Nobody looks at them: growth that would is refused.
+        labels: Labels::Classes(vec![0; examples]),
+    };
+    Dataset {
+        header: Header {
+            examples,
+            test_examples: None,
+            inputs: width,
+            area: None,
+            task: program.architecture.task,
+            outputs: program.architecture.width(program.architecture.output().axis).exact(),
+            class_names: Vec::new(),
+        },
+        train: part(values, examples),
+        val: part(Vec::new(), 0),
+        test: None,
+        scaling: Scaling { mean: vec![0.0; width], inverse: vec![1.0; width] },
+        class_weights: None,
+        name: "probe".into(),
+        digest: String::new(),
+        bytes: 0,
+        files: Vec::new(),
+    }
+}

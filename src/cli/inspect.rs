@@ -282,7 +282,16 @@ fn told(path: &Path, opened: &Opened, style: Style) -> String {
         if !proposal.fits() {
             out.push_str("\na beginning of a block, which cannot read the file as it is:");
         }
-        let _ = write!(out, "\n{}", harmless(&proposal.text(&name)));
+        let text = proposal.text(&name);
+        // A block that reads the file is there to be copied, and so is shown whole.
+        let shown = if proposal.fits() { usize::MAX } else { ROWS_MAX };
+        out.push('\n');
+        for line in text.lines().take(shown) {
+            let _ = writeln!(out, "{}", harmless(line));
+        }
+        if let more @ 1.. = text.lines().count().saturating_sub(shown) {
+            let _ = writeln!(out, "  … and {more} more lines");
+        }
     }
     lines(&mut out, "assumed", &proposal.assumed, style);
     lines(&mut out, "does not fit", &proposal.problems, style);

@@ -223,7 +223,7 @@ fn weights_that_a_schedule_cannot_name_are_given_on_the_command_line() {
 }
 
 #[test]
-fn what_stands_beside_the_tensors_is_wrapped() {
+fn what_stands_beside_the_tensors_is_wrapped_and_what_is_long_is_cut() {
     let names: Vec<String> = (0..9).map(|at| format!("{at}.{}", "a_long_name_".repeat(4))).collect();
     let mut tensors: Vec<(&str, &[usize], Vec<f32>)> = vec![("a.weight", &[3, 2], values(6))];
     tensors.extend(names.iter().map(|name| (name.as_str(), &[][..], vec![1.0])));
@@ -232,6 +232,17 @@ fn what_stands_beside_the_tensors_is_wrapped() {
     assert!(ran.code == 0 && ran.stdout.contains("9 single numbers: "), "{}{}", ran.stdout, ran.stderr);
     let widest = ran.stdout.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(100), "{widest:?}: {}", ran.stdout);
+
+    // A block that is only a beginning is cut off, too.
+    let names: Vec<String> = (0..12_000).map(|at| format!("a{at:05}.weight")).collect();
+    let layers: Vec<(&str, &[usize], Vec<f32>)> =
+        names.iter().map(|name| (name.as_str(), &[1, 1][..], vec![0.5])).collect();
+    let folder = self::folder(&[("deep.safetensors", &file(&layers))]);
+    let ran = growrun(folder.path(), &["inspect", "deep.safetensors"]);
+    assert!(ran.code == 0 && ran.stdout.contains("ten thousand"), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.lines().count() < 200 && ran.stdout.contains("more lines"), "{}", ran.stdout);
+    let ran = growrun(folder.path(), &["new", "--from", "deep.safetensors", "--out", "deep.grow"]);
+    assert!(ran.code == 2 && ran.stderr.contains("G0824"), "{}", ran.stderr);
 }
 
 #[test]

@@ -23,11 +23,12 @@ pub fn json(text: &str) -> Cow<'_, str> {
     masked(text, harms, |out, c| out.push_str(&format!("\\u{:04x}", u32::from(c))))
 }
 
-/// A foreign name cut to a length that a message can bear.
+/// A foreign name on one line, cut to a length that a message can bear. Masked here, since not every way to a reader
+/// masks what it is given: a message becomes part of an error, a comment or a file.
 pub fn short(text: &str) -> String {
     match text.char_indices().nth(40) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_string(),
+        Some((at, _)) => format!("{}…", one_line(&text[..at])),
+        None => one_line(text).into_owned(),
     }
 }
 
@@ -65,5 +66,11 @@ mod tests {
     fn a_long_name_is_cut_between_characters() {
         assert_eq!(short("kurz"), "kurz");
         assert_eq!(short(&"é".repeat(50)), format!("{}…", "é".repeat(40)));
+    }
+
+    #[test]
+    fn a_short_name_is_one_line_that_steers_nothing() {
+        assert_eq!(short("a\r\nb\t\u{1b}[2J\u{202e}c"), "a??b??[2J?c");
+        assert_eq!(short(&"\r".repeat(50)), format!("{}…", "?".repeat(40)));
     }
 }

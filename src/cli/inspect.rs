@@ -8,6 +8,8 @@ use super::{Context, confine, exit, numbers};
 use crate::base::Refusal;
 use crate::base::text::{harmless, one_line, short};
 use crate::base::world::Entry;
+use crate::nn::Architecture;
+use crate::record::load;
 use crate::weights::names::{Part, meaning};
 use crate::weights::propose::{self, Proposal, propose};
 use crate::weights::symbol::{self, SymbolLayer};
@@ -61,10 +63,11 @@ pub(super) fn beside(file: &Path) -> Option<PathBuf> {
 /// Reads a file, or the result of a run, with its symbol where it has one.
 pub(super) fn open(context: &Context, path: &Path, symbol: Option<&Path>) -> Result<Opened, Stop> {
     let world = context.world;
-    let path = match world.entry(path)? {
+    // What lies in a folder may be a stranger's run: a link in it is not followed.
+    let (path, run) = match world.entry(path)? {
         Some(Entry::Folder) => {
             let file = path.join(OF_A_RUN);
-            if !matches!(world.entry(&file)?, Some(Entry::File { .. })) {
+            if !matches!(world.entry_beneath(path, Path::new(OF_A_RUN))?, Some(Entry::File { .. })) {
                 let message = format!("`{}` is a folder without `{OF_A_RUN}`", path.display());
                 return Err(Refusal::error(
                     "G0702",
@@ -73,14 +76,17 @@ pub(super) fn open(context: &Context, path: &Path, symbol: Option<&Path>) -> Res
                 )
                 .into());
             }
-            file
+            (file, Some(path))
         }
-        _ => path.to_path_buf(),
+        _ => (path.to_path_buf(), None),
     };
     // What a schedule's reader may take, too.
     let limit = world.host().memory_free.map_or(4 << 30, |free| free / 5 * 4);
     let name = path.display().to_string();
-    let content = world.read(&path, limit)?;
+    let content = match run {
+        Some(folder) => world.read_beneath(folder, Path::new(OF_A_RUN), limit)?,
+        None => world.read(&path, limit)?,
+    };
     let file = weights::read(&name, &content, limit)?;
     let (symbol, layers, problem) = match symbol {
         Some(given) => {
@@ -98,10 +104,20 @@ pub(super) fn open(context: &Context, path: &Path, symbol: Option<&Path>) -> Res
             _ => (None, None, None),
         },
     };
-    let mut proposal = propose(&file, layers.as_deref());
+    let ended = run.filter(|_| layers.is_none()).and_then(|folder| result(context, folder));
+    let mut proposal = match ended {
+        Some(architecture) => propose::of_run(&file, &architecture),
+        None => propose(&file, layers.as_deref()),
+    };
     proposal.problems.splice(0..0, problem);
     let source = Source::of(&name, &name, &content, &file);
     Ok(Opened { name, bytes: content.len() as u64, source, file, symbol, proposal })
+}
+
+/// The network of a run that has ended, where its record can be read; a file alone is read without.
+fn result(context: &Context, folder: &Path) -> Option<Architecture> {
+    let record = load::record(context.world, folder).ok()?;
+    load::finish(folder, &record).ok().map(|finish| finish.architecture)
 }
 
 fn read_symbol(context: &Context, path: &Path) -> Result<Result<Vec<SymbolLayer>, Refusal>, Stop> {
@@ -194,7 +210,7 @@ impl State {
     fn told(&self) -> String {
         let what = match self.kind {
             Some((what, count)) => format!("{what} for {}", numbers::plural(count, "parameter")),
-            None => format!("{} of an optimizer's state", numbers::plural(self.tensors as u64, "tensor")),
+            None => format!("{} of an optimiser's state", numbers::plural(self.tensors as u64, "tensor")),
         };
         match self.steps {
             Some(steps) => format!("{what}, {}", numbers::plural(steps, "step")),
@@ -260,13 +276,22 @@ fn told(path: &Path, opened: &Opened, style: Style) -> String {
         numbers::bytes(opened.bytes)
     );
     table(&mut out, file);
-    summary(&mut out, opened);
+    summary(&mut out, opened, style);
     let (name, elsewhere) = written(path, Path::new(""));
     if !proposal.layers.is_empty() {
         if !proposal.fits() {
             out.push_str("\na beginning of a block, which cannot read the file as it is:");
         }
-        let _ = write!(out, "\n{}", harmless(&proposal.text(&name)));
+        let text = proposal.text(&name);
+        // A block that reads the file is there to be copied, and so is shown whole.
+        let shown = if proposal.fits() { usize::MAX } else { ROWS_MAX };
+        out.push('\n');
+        for line in text.lines().take(shown) {
+            let _ = writeln!(out, "{}", harmless(line));
+        }
+        if let more @ 1.. = text.lines().count().saturating_sub(shown) {
+            let _ = writeln!(out, "  … and {more} more lines");
+        }
     }
     lines(&mut out, "assumed", &proposal.assumed, style);
     lines(&mut out, "does not fit", &proposal.problems, style);
@@ -284,7 +309,7 @@ fn told(path: &Path, opened: &Opened, style: Style) -> String {
 }
 
 /// A word of a command line as a shell reads it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/+,:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
@@ -319,39 +344,43 @@ fn table(out: &mut String, file: &File) {
 }
 
 /// What stands beside the tensors, and the sums.
-fn summary(out: &mut String, opened: &Opened) {
+fn summary(out: &mut String, opened: &Opened, style: Style) {
     const NAMED: usize = 5;
     let file = &opened.file;
     let weights = moments::weights(file).len() as u64;
-    let mut rows = vec![vec![
-        "total".to_string(),
+    let mut rows = vec![(
+        "total",
         format!("{}, {}", numbers::plural(weights, "tensor"), numbers::plural(parameters(file), "parameter")),
-    ]];
+    )];
     if let Some(state) = state(file) {
-        rows.push(vec!["optimizer".into(), state.told()]);
+        rows.push(("optimiser", state.told()));
     }
     let alone = file.tensors.iter().filter(|tensor| tensor.shape.is_empty() && !moments::is_state(&tensor.name));
     let alone: Vec<&str> = alone.map(|tensor| tensor.name.as_str()).collect();
     if !alone.is_empty() {
         let named: Vec<String> = alone.iter().take(NAMED).map(|name| short(name)).collect();
         let more = if alone.len() > NAMED { ", …" } else { "" };
-        rows.push(vec![
-            "alone".into(),
+        rows.push((
+            "alone",
             format!("{}: {}{more}", numbers::plural(alone.len() as u64, "single number"), named.join(", ")),
-        ]);
+        ));
     }
     let converted = conversions(file);
     if !converted.is_empty() {
-        rows.push(vec!["converted".into(), converted.join(", ")]);
+        rows.push(("converted", converted.join(", ")));
     }
     if let Some((symbol, found)) = &opened.symbol {
         let found = if *found { ", which lies beside it" } else { "" };
-        rows.push(vec!["symbol".into(), format!("{symbol}{found}")]);
+        rows.push(("symbol", format!("{symbol}{found}")));
     }
     out.push('\n');
-    super::outcome::aligned(&rows).iter().for_each(|line| {
-        let _ = writeln!(out, "  {line}");
-    });
+    let label = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    for (name, text) in rows {
+        // Two in front, three between.
+        for (at, line) in wrap(&one_line(&text), style.width.saturating_sub(label + 5)).iter().enumerate() {
+            let _ = writeln!(out, "  {:label$}   {line}", if at == 0 { name } else { "" });
+        }
+    }
 }
 
 fn lines(out: &mut String, title: &str, all: &[String], style: Style) {

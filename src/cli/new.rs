@@ -19,10 +19,14 @@ pub const STARTER: &str = include_str!("starter.grow");
 const TABLE_MAX: u64 = 256 << 20;
 
 pub fn run(context: &Context, new: &New) -> i32 {
+    let mut data = None;
     let text = match &new.from {
         Some(file) if weights::is_weights(context, file) => {
             match weights::schedule(context, file, new.out.as_deref()) {
-                Ok(text) => Ok(text),
+                Ok((text, needed)) => {
+                    data = needed;
+                    Ok(text)
+                }
                 Err(stop) => return stop.tell(context, false),
             }
         }
@@ -39,6 +43,9 @@ pub fn run(context: &Context, new: &New) -> i32 {
     };
     let Some(out) = &new.out else {
         say(&text);
+        if let Some(data) = data {
+            note(&format!("the weights are found by `growrun FILE {data}`\n"));
+        }
         return exit::OK;
     };
     match context.world.entry(out) {
@@ -57,7 +64,8 @@ pub fn run(context: &Context, new: &New) -> i32 {
     if let Err(error) = context.world.write(out, text.as_bytes()) {
         return context.world_failed(&error, false);
     }
-    note(&format!("wrote {}\nnext  growrun {}\n", out.display(), out.display()));
+    let data = data.map_or(String::new(), |data| format!(" {data}"));
+    note(&format!("wrote {}\nnext  growrun {}{data}\n", out.display(), out.display()));
     exit::OK
 }
 

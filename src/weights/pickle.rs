@@ -387,16 +387,7 @@ impl<'a> Machine<'a> {
     }
 
     fn class(&mut self, module: &str, name: &str) -> Result<(), Trouble> {
-        let Some(class) = Class::named(module, name) else {
-            let whole = format!("`{}.{}`", short(module), short(name));
-            // Python's classes begin with a capital letter, its functions do not.
-            let class = name.starts_with(char::is_uppercase);
-            return Err(Runs(if class {
-                format!("holds an object of {whole}")
-            } else {
-                format!("asks to run {whole}")
-            }));
-        };
+        let class = Class::named(module, name).ok_or_else(|| unknown(module, name))?;
         self.stack.push(Value::Class(class));
         Ok(())
     }
@@ -475,6 +466,36 @@ impl<'a> Machine<'a> {
         }
         items.iter().map(|&item| extent(item)).collect()
     }
+}
+
+/// What is wrong with a name that is none of [`Class`], and how the rest of the file can be kept.
+fn unknown(module: &str, name: &str) -> Trouble {
+    let whole = format!("`{}.{}`", short(module), short(name));
+    // Kinds of tensors that are made by a function of their own.
+    let kind = match (module, name) {
+        ("torch._utils", "_rebuild_tensor_v3") => "of a type that growrun does not read, such as float8",
+        ("torch._utils", "_rebuild_qtensor") => "quantised, which growrun does not read",
+        ("torch._utils", name) if name.contains("sparse") => "sparse, which growrun does not read",
+        ("torch._utils", "_rebuild_nested_tensor") => "nested, which growrun does not read",
+        _ => "",
+    };
+    if !kind.is_empty() {
+        let help = "turn it into a dense float32 tensor before saving";
+        return Broken(format!("one of its tensors is {kind} ({whole}); {help}"));
+    }
+    if module.split('.').next() == Some("numpy") {
+        let help = "save the same dictionary with `float(…)` in its place, or a tensor for an array";
+        return Runs(format!("holds a value of NumPy, {whole} ({help}, and the optimiser stays in the file)"));
+    }
+    let without = "save the same dictionary without it, and the optimiser stays in the file";
+    if (module, name) == ("argparse", "Namespace") {
+        return Runs(format!("holds the arguments of a script, an object of {whole} ({without})"));
+    }
+    // Python's classes begin with a capital letter, its functions do not.
+    if !name.starts_with(char::is_uppercase) {
+        return Runs(format!("asks to run {whole}"));
+    }
+    Runs(format!("holds an object of {whole} (if it stands in a dictionary: {without})"))
 }
 
 fn extent(value: Value) -> Result<usize, Trouble> {

@@ -4,6 +4,7 @@
 //! Everything is looked up by name or sorted, so that a file with a hundred thousand tensors is no work.
 
 mod arrange;
+mod known;
 mod naming;
 mod parts;
 mod symbolic;
@@ -13,17 +14,21 @@ use super::symbol::SymbolLayer;
 use crate::base::text::{one_line, short};
 use crate::nn::Activation;
 use crate::nn::architecture::{NORM_EPSILON, Norm};
+use crate::syntax;
 use arrange::Arranged;
 use parts::Parts;
 use std::fmt::Write;
 
 pub use super::fit::Map;
+pub use known::of_run;
 
-/// Bytes of a schedule, which a block must not exceed.
-const TEXT_MAX: usize = 1 << 20;
+/// Bytes of a block, which leave room for the rest of a schedule.
+const TEXT_MAX: usize = syntax::LIMIT_BYTES - (1 << 16);
+/// Statements of a block, and marks in its quotes, which the parser counts as some: far below what it reads.
+const STATEMENTS_MAX: usize = 10_000;
 
 /// What can be made of a file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Proposal {
     /// In the order in which they compute.
     pub layers: Vec<ProposedLayer>,
@@ -36,6 +41,17 @@ pub struct Proposal {
     /// What the block cannot say or the language does not have, the reason in each. With any of them the block is only
     /// a beginning: `check` refuses it, or the network would be another one.
     pub problems: Vec<String>,
+    /// Of a run's result, whose layers may stand in blocks.
+    known: Option<Known>,
+}
+
+/// What a record says of the network.
+#[derive(Clone, Debug, PartialEq)]
+struct Known {
+    /// The lines of the layers.
+    lines: String,
+    /// The widest layer that can be widened alone.
+    hidden: Option<String>,
 }
 
 /// A line of the block. The input width of the first comes from the data.
@@ -72,15 +88,26 @@ pub fn propose(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
         activations_known,
         assumed,
         problems: std::mem::take(&mut parts.problems),
+        known: None,
     };
     naming::name(file, &parts, &units, &mut proposal);
     if proposal.layers.is_empty() {
         proposal.problems.push("no dense layer was found: no `weight` or `kernel` of two dimensions that fits".into());
-    } else if proposal.text("").len() > TEXT_MAX {
-        let layers = proposal.layers.len();
-        proposal.problems.push(format!("{layers} layers are more than a schedule holds, which has at most 1 MiB"));
+    } else {
+        proposal.problems.extend(too_long(&proposal.body()));
     }
     proposal
+}
+
+/// What is wrong with a block that the parser would refuse.
+fn too_long(body: &str) -> Option<String> {
+    let statements = body.lines().count();
+    let marks = body.bytes().filter(|byte| b"[],:;{}#".contains(byte)).count();
+    if body.len() <= TEXT_MAX && statements + marks <= STATEMENTS_MAX {
+        return None;
+    }
+    let bound = "a schedule has at most some ten thousand statements, and 1 MiB";
+    Some(format!("its block would have {statements} statements in {} bytes; {bound}", body.len()))
 }
 
 impl Proposal {
@@ -99,6 +126,14 @@ impl Proposal {
         self.layers.last().map(|layer| layer.units)
     }
 
+    /// The widest layer that can be widened, where there is one.
+    pub fn hidden(&self) -> Option<&str> {
+        match &self.known {
+            Some(known) => known.hidden.as_deref(),
+            None => self.layers.iter().rev().skip(1).max_by_key(|layer| layer.units).map(|layer| layer.name.as_str()),
+        }
+    }
+
     /// The whole block. What cannot stand in quotes is left out of the file's name: then `--data` has to name it.
     pub fn text(&self, file_name: &str) -> String {
         format!("model from \"{}\" {{\n{}}}\n", named(file_name), self.body())
@@ -106,6 +141,9 @@ impl Proposal {
 
     /// What stands in the braces.
     pub fn body(&self) -> String {
+        if let Some(known) = &self.known {
+            return known.lines.clone();
+        }
         let mut out = String::new();
         for map in &self.maps {
             let transpose = if map.transpose { " transpose" } else { "" };
@@ -117,27 +155,32 @@ impl Proposal {
         let width = self.layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0);
         let last = self.layers.len().saturating_sub(1);
         for (at, layer) in self.layers.iter().enumerate() {
-            let _ = write!(out, "  {:width$} dense {}", layer.name, layer.units);
-            // Without a word the last layer is linear, and so is any other.
-            if layer.activation != Activation::Linear || at != last {
-                let _ = write!(out, " {}", layer.activation.word());
-            }
-            if let Some(norm) = &layer.norm {
-                let _ = write!(out, " norm {}", norm.kind.word());
-                if norm.epsilon != NORM_EPSILON {
-                    let _ = write!(out, " epsilon {:e}", norm.epsilon);
-                }
-            }
-            if layer.dropout > 0.0 {
-                let _ = write!(out, " dropout {}", layer.dropout);
-            }
-            if !layer.bias {
-                out.push_str(" bias no");
-            }
-            out.push('\n');
+            line(&mut out, ("  ", width), layer, at == last);
         }
         out
     }
+}
+
+/// One layer, behind its margin and with its name at that width.
+fn line(out: &mut String, (margin, width): (&str, usize), layer: &ProposedLayer, is_last: bool) {
+    let _ = write!(out, "{margin}{:width$} dense {}", layer.name, layer.units);
+    // Without a word the last layer is linear, and so is any other.
+    if layer.activation != Activation::Linear || !is_last {
+        let _ = write!(out, " {}", layer.activation.word());
+    }
+    if let Some(norm) = &layer.norm {
+        let _ = write!(out, " norm {}", norm.kind.word());
+        if norm.epsilon != NORM_EPSILON {
+            let _ = write!(out, " epsilon {:e}", norm.epsilon);
+        }
+    }
+    if layer.dropout > 0.0 {
+        let _ = write!(out, " dropout {}", layer.dropout);
+    }
+    if !layer.bias {
+        out.push_str(" bias no");
+    }
+    out.push('\n');
 }
 
 /// Whether a text can stand in quotes, which know no escapes, and looks the same on a terminal.

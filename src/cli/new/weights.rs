@@ -24,7 +24,8 @@ pub fn is_weights(context: &Context, path: &Path) -> bool {
     (safetensors::begins(&start) && start[4..8] == [0; 4]) || start.starts_with(b"PK\x03\x04") || mxnet::begins(&start)
 }
 
-pub fn schedule(context: &Context, path: &Path, out: Option<&Path>) -> Result<String, Stop> {
+/// The schedule, and what has to stand behind its name on the command line so that the weights are found.
+pub fn schedule(context: &Context, path: &Path, out: Option<&Path>) -> Result<(String, Option<String>), Stop> {
     let files: Vec<PathBuf> = [Some(path.to_path_buf()), inspect::beside(path)].into_iter().flatten().collect();
     confine::to_weights(context, &files, out);
     let opened = inspect::open(context, path, None)?;
@@ -41,18 +42,20 @@ pub fn schedule(context: &Context, path: &Path, out: Option<&Path>) -> Result<St
     let (name, elsewhere) = written(path, folder);
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).filter(|stem| can_be_quoted(stem));
     let title = stem.unwrap_or("weights".into());
-    let hint = match elsewhere {
-        true => format!(
-            "# The weights lie elsewhere: growrun FILE --data '{name}={}'\n",
-            one_line(&path.display().to_string())
-        ),
-        false => String::new(),
-    };
-    Ok(write(&opened.proposal, &title, &name, &hint))
+    let data = elsewhere.then(|| {
+        let given = inspect::quoted(&format!("{name}={}", path.display()));
+        format!("--data {}", one_line(&given))
+    });
+    let is_written = path.file_name().is_some_and(|file| file.to_string_lossy() == name);
+    let why = if is_written { "lie elsewhere" } else { "have a name that a schedule cannot write" };
+    let hint = data.as_ref().map_or(String::new(), |data| format!("# The weights {why}: growrun FILE {data}\n"));
+    Ok((write(&opened.proposal, &title, &name, &hint), data))
 }
 
 /// Values that the placeholder makes; many more take time to make and memory.
 const VALUES: usize = 4_000_000;
+/// Assumptions that the comment lists.
+const ASSUMED_MAX: usize = 40;
 
 fn write(proposal: &Proposal, title: &str, name: &str, hint: &str) -> String {
     let (inputs, outputs) = (proposal.inputs().unwrap_or(1), proposal.outputs().unwrap_or(1));
@@ -63,18 +66,18 @@ fn write(proposal: &Proposal, title: &str, name: &str, hint: &str) -> String {
         _ => (format!("blobs {{\n  samples {samples}\n  inputs {inputs}\n  classes {outputs}"), "accuracy"),
     };
     let mut assumed = String::new();
-    for text in &proposal.assumed {
+    for text in proposal.assumed.iter().take(ASSUMED_MAX) {
         assumed.push_str(&format!("#   - {}\n", one_line(text)));
+    }
+    if let more @ 1.. = proposal.assumed.len().saturating_sub(ASSUMED_MAX) {
+        assumed.push_str(&format!("#   … and {more} more, which `growrun inspect` shows\n"));
     }
     if !assumed.is_empty() {
         assumed.insert_str(0, "# Look at what the file does not say:\n");
     }
-    // The widest layer that something reads.
-    let hidden = proposal.layers.iter().rev().skip(1).max_by_key(|layer| layer.units);
-    let growth = hidden.map_or(String::new(), |layer| {
+    let growth = proposal.hidden().map_or(String::new(), |layer| {
         format!(
-            "\n# The network answers the same right after it, and has room to learn more.\nat 20% widen {} by 2x\n",
-            layer.name
+            "\n# The network answers the same right after it, and has room to learn more.\nat 20% widen {layer} by 2x\n"
         )
     });
     format!(

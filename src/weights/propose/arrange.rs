@@ -53,6 +53,7 @@ pub fn arrange(format: Format, parts: &mut Parts) -> Arranged {
         out.assumed
             .push(format!("activations are not in the file: `relu` is a guess for all but the last layer{symbol}"));
     }
+    places(parts, &mut out);
     epsilon(parts, &mut out);
     equal(parts, &mut out.assumed);
     out
@@ -72,6 +73,60 @@ pub fn equal(parts: &Parts, assumed: &mut Vec<String>) {
             "`{first}` and `{second}` hold the same weights{more}: if they were tied, they part here when they are trained"
         ));
     }
+}
+
+/// Norms that an assumption names.
+const NAMED: usize = 3;
+
+/// What speaks for and against each norm being where it was put: a file has no order of norm and activation.
+fn places(parts: &mut Parts, out: &mut Arranged) {
+    let mut placed = Vec::new();
+    for unit in &out.units {
+        let Some((at, _)) = unit.norm else { continue };
+        let (norm, product) = (&parts.norms[at], &parts.products[unit.product]);
+        let shown = short(&norm.stem);
+        if norm.kind != Norm::Batch && is_called_batch_norm(&norm.stem) {
+            let help = "save the state_dict, with its buffers";
+            parts.problems.push(format!("`{shown}` has no running statistics: {help}"));
+        }
+        match (numbered(&norm.stem), numbered(&product.stem)) {
+            // `0` and `2`: what has the number 1 holds no weights.
+            (Some((text, number)), Some((same, before))) if text == same && number > before + 1 => {
+                parts.problems.push(format!(
+                    "`{shown}` is a norm that stands behind an activation, which growrun does not have: by the numbers, \
+                     something without weights is between it and `{}`",
+                    short(&product.stem)
+                ));
+            }
+            (Some((text, number)), Some((same, after))) if text == same && number < after => {
+                let product = short(&product.stem);
+                parts.problems.push(format!(
+                    "`{shown}` is a norm before `{product}`; here a norm stands behind a layer's product"
+                ));
+            }
+            _ => placed.push(shown),
+        }
+    }
+    let named: Vec<String> = placed.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    let (named, verb, they) = match placed.len() {
+        0 => return,
+        1 => (named.join(", "), "is", "it stands"),
+        count if count <= NAMED => (named.join(", "), "are", "one stands"),
+        count => (format!("{}, … ({count} norms)", named.join(", ")), "are", "one stands"),
+    };
+    out.assumed.push(format!(
+        "{named} {verb} taken to stand between the product and the activation; where {they} behind the activation, growrun \
+         does not have that network"
+    ));
+}
+
+/// `bn1`, `batch_norm`, `BatchNorm_0`.
+fn is_called_batch_norm(stem: &str) -> bool {
+    let lower = stem.to_lowercase();
+    let mut words = lower.split(['.', '/', '_']);
+    lower.contains("batchnorm")
+        || lower.contains("batch_norm")
+        || words.any(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()) == "bn")
 }
 
 /// Writes each norm's ε as its tool has it, since no file says it.
@@ -97,7 +152,9 @@ fn epsilon(parts: &Parts, out: &mut Arranged) {
     ));
     if taken.contains_key(Norm::Rms.word()) {
         out.assumed.push(
-            "a norm with a gain and no shift is taken for `norm rms`: it could be a layer norm without bias".into(),
+            "a lone vector is taken for the gain of a `norm rms`: it could be a layer norm without bias, or the slopes of \
+             a PReLU, which growrun does not have"
+                .into(),
         );
     }
 }

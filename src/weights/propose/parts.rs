@@ -73,6 +73,32 @@ pub struct Parts {
     pub equal: Vec<(usize, usize)>,
 }
 
+/// Why a group is nothing that can be read.
+enum Trouble {
+    /// A tensor, and what follows its name.
+    Of(usize, String),
+    /// A whole sentence.
+    Whole(String),
+}
+
+impl From<String> for Trouble {
+    fn from(sentence: String) -> Trouble {
+        Trouble::Whole(sentence)
+    }
+}
+
+/// One sentence on tensors of which the same is true.
+fn together(file: &File, text: &str, places: &[usize]) -> String {
+    const NAMED: usize = 3;
+    let named: Vec<String> = places.iter().take(NAMED).map(|place| shown(file, *place)).collect();
+    let named = named.join(", ");
+    match places.len() {
+        1 => format!("{named} {text}"),
+        count if count <= NAMED => format!("{named}: each {text}"),
+        count => format!("{count} tensors: {named}, …: each {text}"),
+    }
+}
+
 /// Tensors under one name.
 struct Group {
     stem: String,
@@ -105,23 +131,35 @@ impl Parts {
         }
         let mut parts =
             Parts { products: Vec::new(), norms: Vec::new(), wrapper, tool, problems: Vec::new(), equal: Vec::new() };
+        let mut alike: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut by_text: HashMap<String, usize> = HashMap::new();
         for group in groups {
-            if let Err(problem) = parts.add(file, group) {
-                parts.problems.push(problem);
+            match parts.add(file, group) {
+                Ok(()) => {}
+                Err(Trouble::Whole(problem)) => parts.problems.push(problem),
+                Err(Trouble::Of(place, text)) => {
+                    let at = *by_text.entry(text.clone()).or_insert_with(|| {
+                        alike.push((text, Vec::new()));
+                        alike.len() - 1
+                    });
+                    alike[at].1.push(place);
+                }
             }
         }
+        // What many tensors are is said once.
+        parts.problems.extend(alike.into_iter().map(|(text, places)| together(file, &text, &places)));
         parts.equal = equal(file, &parts.products);
         parts
     }
 
     /// Sorts one group in, or says why it is nothing that can be read.
-    fn add(&mut self, file: &File, group: Group) -> Result<(), String> {
+    fn add(&mut self, file: &File, group: Group) -> Result<(), Trouble> {
         let first = group.tensors[0].0;
         // By role: a product's weight, a gain, a bias or shift, a mean, a variance.
         let mut slots: [Option<(usize, Part)>; 5] = [None; 5];
         for &(place, part) in &group.tensors {
             let tensor = &file.tensors[place];
-            let tells = |what: String| format!("{} {what}", shown(file, place));
+            let tells = |what: String| Trouble::Of(place, what);
             let dimensions = tensor.shape.len();
             if tensor.shape.contains(&0) {
                 return Err(tells("holds no values".into()));
@@ -170,7 +208,9 @@ impl Parts {
         if let Some((weight, part)) = weight {
             if gain.or(mean).or(variance).is_some() {
                 let stem = short(&group.stem);
-                return Err(format!("`{stem}` is the name of a product and of a norm; `map` their tensors by hand"));
+                return Err(
+                    format!("`{stem}` is the name of a product and of a norm; `map` their tensors by hand").into()
+                );
             }
             let (units, inputs) = match (part, &file.tensors[weight].shape[..]) {
                 (Part::Kernel, [inputs, units]) | (_, [units, inputs]) => (*units, *inputs),
@@ -183,7 +223,8 @@ impl Parts {
                     "{} does not belong to {}, which has {units} units",
                     shown(file, bias),
                     shown(file, weight)
-                ));
+                )
+                .into());
             }
             let product = Product { stem: group.stem, weight, bias: place(bias), inputs, units, at: first };
             self.products.push(product);
@@ -194,30 +235,31 @@ impl Parts {
                 (_, Some(_)) => "is of a norm without gain (`affine=False`), which growrun does not have",
                 _ => "has no `weight` or `kernel` beside it",
             };
-            return Err(format!("{} {why}", shown(file, first)));
+            return Err(Trouble::Of(first, why.into()));
         };
         let units = file.tensors[gain].shape[0];
         if let Some(other) =
             [bias, mean, variance].into_iter().find(|slot| width(*slot).is_some_and(|width| width != units))
         {
             let other = shown(file, place(other).expect("it has a width"));
-            return Err(format!("{other} does not belong to {}", shown(file, gain)));
+            return Err(format!("{other} does not belong to {}", shown(file, gain)).into());
         }
         let lower = group.stem.to_lowercase();
         if let Some(other) = ["group", "instance"].into_iter().find(|other| lower.contains(other)) {
-            return Err(format!("{} is called a norm over a {other}, which growrun does not have", shown(file, gain)));
+            let what = format!("is called a norm over a {other}, which growrun does not have");
+            return Err(Trouble::Of(gain, what));
+        }
+        if lower.contains("prelu") && bias.or(mean).or(variance).is_none() {
+            return Err(Trouble::Of(gain, "is a PReLU by its name, which growrun does not have".into()));
         }
         let (kind, statistics) = match (bias, mean, variance) {
             (Some(_), Some((mean, _)), Some((variance, _))) => (Norm::Batch, Some((mean, variance))),
             (Some(_), None, None) => (Norm::Layer, None),
             (None, None, None) => (Norm::Rms, None),
             (None, ..) => {
-                return Err(format!(
-                    "{} is of a batch norm without shift, which growrun does not have",
-                    shown(file, gain)
-                ));
+                return Err(Trouble::Of(gain, "is of a batch norm without shift, which growrun does not have".into()));
             }
-            _ => return Err(format!("{} is of a norm with only one of mean and variance", shown(file, gain))),
+            _ => return Err(Trouble::Of(gain, "is of a norm with only one of mean and variance".into())),
         };
         let norm = NormPart { stem: group.stem, kind, gain, shift: place(bias), statistics, width: units, at: first };
         self.norms.push(norm);

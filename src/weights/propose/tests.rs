@@ -132,10 +132,10 @@ fn where_names_are_sorted_widths_and_numbers_tell_the_order() {
 #[test]
 fn norms_of_one_width_go_by_their_numbers() {
     let tensors: [(&str, &[usize]); 9] = [
-        ("bn1.bias", &[4]),
-        ("bn1.weight", &[4]),
-        ("bn2.bias", &[4]),
-        ("bn2.weight", &[4]),
+        ("ln1.bias", &[4]),
+        ("ln1.weight", &[4]),
+        ("ln2.bias", &[4]),
+        ("ln2.weight", &[4]),
         ("fc1.weight", &[4, 7]),
         ("fc2.weight", &[4, 4]),
         ("fc3.weight", &[4, 4]),
@@ -145,9 +145,9 @@ fn norms_of_one_width_go_by_their_numbers() {
     let proposal = block(Format::Safetensors, &tensors);
     assert!(proposal.fits(), "{:?}", proposal.problems);
     let to = |name: &str| proposal.maps.iter().find(|map| map.tensor == name).map(|map| map.to.as_str());
-    assert_eq!((to("bn1"), to("bn2"), to("out.norm")), (Some("fc1.norm"), Some("fc2.norm"), None));
+    assert_eq!((to("ln1"), to("ln2"), to("out.norm")), (Some("fc1.norm"), Some("fc2.norm"), None));
     assert!(
-        proposal.assumed.iter().any(|text| text.contains("`bn1` could be behind several")),
+        proposal.assumed.iter().any(|text| text.contains("`ln1` could be behind several")),
         "{:?}",
         proposal.assumed
     );
@@ -185,7 +185,7 @@ fn what_does_not_fit_says_why_in_a_line() {
         (&[("fc.weight", &[3, 0])], "holds no values"),
         (&[("fc.weight", &[3, 4]), ("fc.bias", &[4])], "`fc.bias` [4] does not belong to `fc.weight` [3, 4]"),
         (&[("fc.weight", &[3, 4]), ("fc_weight", &[3, 4])], "could be the same part"),
-        (&[("bn.weight", &[3]), ("bn.bias", &[3]), ("fc.weight", &[3, 4])], "norm before the first layer"),
+        (&[("ln.weight", &[3]), ("ln.bias", &[3]), ("fc.weight", &[3, 4])], "norm before the first layer"),
         (&[("fc.weight", &[3, 4]), ("a.weight", &[3]), ("b.weight", &[3])], "a second norm behind `a`"),
         (&[("fc.weight", &[3, 4]), ("a.weight", &[2])], "behind no layer of that width"),
         (&[("fc.weight", &[3, 4]), ("bn.running_mean", &[3]), ("bn.running_var", &[3])], "without gain"),
@@ -363,7 +363,7 @@ fn whatever_a_layer_is_called_its_tensors_are_found() {
 fn a_hundred_thousand_tensors_are_no_work() {
     let square = |name: String| tensor(&name, &[2, 2]);
     let mut tensors: Vec<Tensor> = (0..50_000).map(|at| square(format!("fc{at}.weight"))).collect();
-    tensors.extend((0..50_000).map(|at| tensor(&format!("bn{at}.weight"), &[2])));
+    tensors.extend((0..50_000).map(|at| tensor(&format!("ln{at}.weight"), &[2])));
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let begin = std::time::Instant::now();
     let proposal = propose(&File::new(Format::Safetensors, tensors), None);
@@ -371,5 +371,84 @@ fn a_hundred_thousand_tensors_are_no_work() {
     assert!(proposal.layers.iter().all(|layer| layer.norm.is_some()));
     // A quadratic search takes minutes; this takes well below a second on any machine.
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
-    assert!(proposal.problems.iter().any(|text| text.contains("1 MiB")), "{:?}", proposal.problems);
+    assert!(proposal.problems.iter().any(|text| text.contains("ten thousand")), "{:?}", proposal.problems);
+}
+
+#[test]
+fn a_block_that_fits_is_one_that_the_parser_reads() {
+    let of = |count: usize, name: &dyn Fn(usize) -> String| {
+        let tensors = (0..count).map(|at| tensor(&name(at), &[1, 1])).collect();
+        propose(&File { format: Format::PyTorch, tensors }, None)
+    };
+    let read = |proposal: &Proposal| crate::syntax::parse("block", &proposal.text("weights.pt")).1;
+    let plain = |at: usize| format!("a{at:05}.weight");
+    for count in [33_500, STATEMENTS_MAX + 1] {
+        let refused = of(count, &plain);
+        assert!(refused.problems.iter().any(|text| text.contains("ten thousand")), "{:?}", refused.problems);
+    }
+    // The comment on activations is a line with two marks.
+    let largest = of(STATEMENTS_MAX - 3, &plain);
+    assert_eq!((&largest.problems[..], read(&largest).len()), (&[][..], 0));
+    // Marks in a name count for the parser, wherever they stand.
+    let marks = |at: usize| format!("{at}{}.weight", "[,:]".repeat(20));
+    assert!(!of(500, &marks).fits());
+    let some = of(100, &marks);
+    assert_eq!((&some.problems[..], read(&some).len()), (&[][..], 0));
+}
+
+#[test]
+fn where_a_norm_stands_is_assumed_unless_numbers_speak_against_it() {
+    let assumes = |proposal: &Proposal, text: &str| proposal.assumed.iter().any(|one| one.contains(text));
+    let names: Vec<String> = (1..=6).flat_map(|at| [format!("fc{at}.weight"), format!("ln{at}.weight")]).collect();
+    let tensors: Vec<(&str, &[usize])> =
+        names.iter().map(|name| (name.as_str(), if name.starts_with("fc") { &[4, 4][..] } else { &[4] })).collect();
+    for format in [Format::PyTorch, Format::Safetensors] {
+        let proposal = block(format, &tensors);
+        assert!(proposal.fits(), "{:?}", proposal.problems);
+        let expected = "`ln1`, `ln2`, `ln3`, … (6 norms) are taken to stand between the product and the activation";
+        assert!(assumes(&proposal, expected), "{:?}", proposal.assumed);
+        assert!(assumes(&block(format, &tensors[..2]), "`ln1` is taken to stand between"));
+        for (norm, behind) in [("net.1.weight", None), ("net.2.weight", Some("activation")), ("net.7.weight", Some(""))]
+        {
+            let proposal = block(format, &[("net.0.weight", &[4, 3]), (norm, &[4]), ("net.9.weight", &[2, 4])]);
+            assert_eq!(proposal.fits(), behind.is_none(), "{:?}", proposal.problems);
+            assert!(behind.is_none_or(|text| proposal.problems[0].contains(text)), "{:?}", proposal.problems);
+        }
+    }
+    // Sorted names alone do not put a norm behind what it stands before.
+    let before = block(Format::Safetensors, &[("net.0.weight", &[4]), ("net.1.weight", &[4, 4])]);
+    assert!(before.problems[0].contains("`0` is a norm before `1`"), "{:?}", before.problems);
+}
+
+#[test]
+fn a_lone_vector_and_a_batch_norm_without_statistics_are_not_taken_silently() {
+    let layer = ("fc.weight", &[4, 3][..]);
+    let lone = block(Format::PyTorch, &[layer, ("act.weight", &[4])]);
+    assert!(lone.fits() && lone.assumed.iter().any(|text| text.contains("a PReLU")), "{:?}", lone.assumed);
+    let named = block(Format::PyTorch, &[layer, ("prelu1.weight", &[4])]);
+    assert!(named.problems.iter().any(|text| text.contains("is a PReLU by its name")), "{:?}", named.problems);
+    for stem in ["bn1", "bn", "block.bn_2", "BatchNorm_0", "batch_norm", "batch_normalization_3"] {
+        let (gain, shift) = (format!("{stem}.weight"), format!("{stem}.bias"));
+        for count in [1, 2] {
+            let proposal =
+                block(Format::PyTorch, &[&[layer], &[(gain.as_str(), &[4][..]), (&shift, &[4])][..count]].concat());
+            assert!(
+                proposal.problems.iter().any(|text| text.contains("has no running statistics")),
+                "{stem}: {proposal:?}"
+            );
+        }
+    }
+    let other = block(Format::PyTorch, &[layer, ("subnet.weight", &[4]), ("subnet.bias", &[4])]);
+    assert!(other.fits(), "{:?}", other.problems);
+}
+
+#[test]
+fn what_many_tensors_are_is_said_once() {
+    let names: Vec<String> = (0..12).map(|at| format!("conv{at}.weight")).collect();
+    let tensors: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[8, 1, 3, 3][..])).collect();
+    let proposal = block(Format::PyTorch, &tensors);
+    let expected = "12 tensors: `conv0.weight` [8, 1, 3, 3], `conv1.weight` [8, 1, 3, 3], `conv2.weight` [8, 1, 3, 3], \
+                    …: each is a convolution, which growrun does not read yet";
+    assert_eq!(proposal.problems[0], expected);
+    assert_eq!(proposal.problems.len(), 2);
 }

@@ -73,6 +73,19 @@ fn an_honest_pickle_is_read() {
 }
 
 #[test]
+fn a_kind_of_tensor_that_is_not_read_is_named() {
+    for (function, kind) in [
+        ("_rebuild_tensor_v3", "such as float8"),
+        ("_rebuild_qtensor", "is quantised"),
+        ("_rebuild_sparse_tensor", "is sparse"),
+        ("_rebuild_sparse_csr_tensor", "is sparse"),
+    ] {
+        let pickle = dict(&[("w", [format!("ctorch._utils\n{function}\n").as_bytes(), b")R"].concat())]);
+        is_refused(function, &torch(&pickle), "G0820", kind);
+    }
+}
+
+#[test]
 fn nothing_that_a_pickle_asks_for_is_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mark = folder.path().join("run");
@@ -85,7 +98,10 @@ fn nothing_that_a_pickle_asks_for_is_run() {
         (call(b"\x8C\x08builtins\x8C\x04exec\x93"), "asks to run `builtins.exec`"),
         (call(b"csubprocess\nPopen\n"), "holds an object of `subprocess.Popen`"),
         (call(b"ctorch.storage\n_load_from_bytes\n"), "asks to run `torch.storage._load_from_bytes`"),
-        (call(b"ctorch._utils\n_rebuild_sparse_tensor\n"), "asks to run `torch._utils._rebuild_sparse_tensor`"),
+        (call(b"cnumpy.core.multiarray\nscalar\n"), "holds a value of NumPy, `numpy.core.multiarray.scalar`"),
+        (call(b"cnumpy._core.multiarray\nscalar\n"), "`float(…)` in its place"),
+        (b"cargparse\nNamespace\n)\x81}b".to_vec(), "the same dictionary without it, and the optimiser stays"),
+        (b"c__main__\nConfig\n)\x81".to_vec(), "if it stands in a dictionary: save the same dictionary without it"),
         (call(b"ctorch\nload\n"), "asks to run `torch.load`"),
         (call(b"ctorch._utils\n_rebuild_tensor_v2.__globals__\n"), "asks to run"),
         ([b"(".as_slice(), &command, b"ios\nsystem\n"].concat(), "asks to make an object"),

@@ -271,9 +271,15 @@ fn judge(events: &[Read], start: &Architecture, weights: &Weights, has_data: boo
             };
             report.add(Diagnostic::error("G0826", span, message).help(help));
         }
-        // Where a layer norm stands is as much a guess as the activation.
-        let is_normed = |layer: &crate::nn::Layer| matches!(layer.settings.norm, Some(Norm::Layer | Norm::Rms));
-        let is_exact = matches!(plan.promise, Promise::Bitwise | Promise::Rounding) && !now.all_layers().any(is_normed);
+        // Where a layer norm of widened units stands is as much a guess as the activation.
+        let is_renormed = now.all_layers().any(|layer| {
+            matches!(layer.settings.norm, Some(Norm::Layer | Norm::Rms))
+                && plan
+                    .after
+                    .layer(&layer.name)
+                    .is_some_and(|after| plan.after.width(after.output.axis) != now.width(layer.output.axis))
+        });
+        let is_exact = matches!(plan.promise, Promise::Bitwise | Promise::Rounding) && !is_renormed;
         let is_free = plan.promise == Promise::None || is_exact;
         let is_insertion = plan.summary.action == "insert identity";
         if !weights.activations_known

@@ -66,6 +66,7 @@ const OWN: &[(&str, &str)] = &[
     ("G0827", "the activations are not in the file"),
     ("G0828", "the optimiser's state does not fit"),
     ("G0829", "the examples cannot be used"),
+    ("G0830", "data is scaled for given weights"),
     ("G0901", "a learning rate for one layer"),
     ("G0902", "`or` in a condition"),
     ("G0903", "a time on the clock"),
@@ -115,7 +116,7 @@ const PAGES: &[(&str, &str)] = pages! {
     "G0711" "G0712" "G0713" "G0714" "G0715" "G0716" "G0717" "G0718"
     "G0719" "G0720" "G0721" "G0722" "G0723" "G0724" "G0725" "G0726"
     "G0727" "G0728" "G0729" "G0801" "G0802" "G0803" "G0804" "G0805" "G0806"
-    "G0807" "G0808" "G0809" "G0820" "G0821" "G0822" "G0823" "G0824" "G0825" "G0826" "G0827" "G0828" "G0829"
+    "G0807" "G0808" "G0809" "G0820" "G0821" "G0822" "G0823" "G0824" "G0825" "G0826" "G0827" "G0828" "G0829" "G0830"
     "G0901" "G0902" "G0903" "G0904" "G0905" "G0906" "G0910" "G0911"
 };
 

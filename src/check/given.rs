@@ -13,6 +13,7 @@ use crate::base::{Args, Diagnostic, Refusal, Severity, Span, Spanned};
 use crate::data::Place;
 use crate::grow::Plan;
 use crate::nn::AxisId;
+use crate::syntax::{Atom, Phrase, Section};
 use crate::weights::fit::{self, Misfit, Scope, Wanted};
 use crate::weights::{self, File, Given, Insertion, Source};
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,6 +183,22 @@ impl<'a> Files<'a> {
                 self.given.inserted.insert(args.span, Insertion { source, file, prefix });
             }
         }
+    }
+
+    /// A warning where data is scaled, by default, for weights that were trained on it as it is. A run of growrun has
+    /// scaled its own.
+    pub fn scaled(&self, model: Option<&ModelRead>, data: Option<&Section>) -> Option<Diagnostic> {
+        let from = model?.from.as_ref()?;
+        let says = |phrase: &Phrase| matches!(phrase.atoms.first(), Some(Spanned { node: Atom::Word(word), .. }) if word == "normalize");
+        let source = self.given.sources.iter().find(|source| source.text == from.node)?;
+        if data?.body.iter().any(says) || source.name.ends_with(OF_A_RUN) {
+            return None;
+        }
+        Some(
+            Diagnostic::warning("G0830", from.span, "the data is scaled, by default, for weights that are given")
+                .here("were they trained on scaled data?")
+                .help("write `normalize none` in the `data` section, or `normalize zscore` where they were"),
+        )
     }
 
     /// What is known of the events' files.

@@ -66,6 +66,8 @@ pub struct Request<'a> {
     pub base: Option<Schedule>,
     /// Where a run stands that goes on with this schedule; `None` for one that begins.
     pub standing: Option<&'a Standing>,
+    /// Whether that run has a checkpoint, so that what it began with is not needed any more.
+    pub begun: bool,
     /// What [`complete`] returned, when the caller has completed a fragment already.
     pub completed: Option<Base>,
     /// `--set NAME=VALUE`
@@ -93,6 +95,7 @@ impl<'a> Request<'a> {
             seed: None,
             base: None,
             standing: None,
+            begun: false,
             completed: None,
             set: &[],
             length: None,
@@ -293,10 +296,11 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
     let folder_at = |span: Span| folder_of_file(span, &schedule.sources, request.folder);
     let mut files = given::Files::new(&place, &folder_at, request.limits.memory);
     // A run that goes on has its weights, and an arm with another arm's network draws them.
-    if let (Some(model), None, None) = (&model, request.standing, request.arm.initial) {
+    if let (Some(model), None, None, false) = (&model, request.standing, request.arm.initial, request.begun) {
         files.of_the_model(model, header.is_some(), &mut report);
     }
     files.of_the_events(&read, &mut report);
+    report.extend(files.scaled(model.as_ref(), schedule.data.as_ref()).into_iter().collect());
 
     let mut timeline = Vec::new();
     if let Some(model) = &model {

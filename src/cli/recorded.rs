@@ -81,7 +81,12 @@ fn start(world: &dyn World, located: &Located) -> Option<Saved> {
 /// The refusal to train without the data, which says what it was.
 pub fn missing_data(record: &Record, why: &Diagnostic) -> Refusal {
     let path = record.data.arguments.get("path").map(|path| path.trim_matches('"'));
-    let name = path.unwrap_or(&record.data.source);
+    // What the schedule says where the file is missing: a path of its data, or of weights.
+    let span = why.span();
+    let text =
+        record.schedule.get(span.file as usize).and_then(|file| file.text.get(span.start as usize..span.end as usize));
+    let written = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+    let name = written.or(path).unwrap_or(&record.data.source);
     let files: Vec<String> =
         record.files().map(|file| format!("`{}` (sha256 {})", file.name, short(&file.sha256))).collect();
     let help = format!("name it by `--data \"{name}=PATH\"`: the run was trained on {}", files.join(", "));

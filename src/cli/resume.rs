@@ -47,11 +47,17 @@ fn go_on(context: &Context, resume: &Resume, origin: Origin) -> Result<i32, Stop
     // The run may have ended, or another process may have taken it up, between the first look and the lock.
     let lock = Recorder::lock(world, &resume.run)?;
     let record = load::intact(world, &resume.run)?;
-    let session = reopened(context, resume, &record, Changes::default())?;
+    let begun = record.checkpoints.iter().any(|checkpoint| checkpoint.kept);
+    let mut session = reopened(context, resume, &record, Changes { begun, ..Changes::default() })?;
+    let rolls_back = session.checked.program.as_ref().is_some_and(|program| program.train.rolls_back());
+    let found = resume::find(world, &resume.run, &record, rolls_back)?;
+    if begun && found.newest.is_none() {
+        // It begins again, and needs what it began with.
+        session = reopened(context, resume, &record, Changes::default())?;
+    }
     let program = session.checked.program.as_ref().expect("it has no mistake");
     let options = training::options(context, &resume.resources)?;
     let dataset = dataset(world, &session, program, &record)?;
-    let found = resume::find(world, &resume.run, &record, program.train.rolls_back())?;
     warn(context, &found.broken);
     if !resume.quiet {
         match &found.newest {
@@ -88,7 +94,8 @@ fn go_on(context: &Context, resume: &Resume, origin: Origin) -> Result<i32, Stop
 /// A new run that begins where this one stands, with another length or schedule.
 fn branch(context: &Context, resume: &Resume, record: &Record, origin: Origin) -> Result<i32, Stop> {
     let world = context.world;
-    let old = reopened(context, resume, record, Changes::default())?;
+    let begun = record.checkpoints.iter().any(|checkpoint| checkpoint.kept);
+    let old = reopened(context, resume, record, Changes { begun, ..Changes::default() })?;
     let old = old.checked.program.as_ref().expect("it has no mistake");
     let found = resume::find(world, &resume.run, record, false)?;
     let broken = found.broken;

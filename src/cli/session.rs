@@ -181,6 +181,8 @@ pub struct Changes<'a> {
     pub length: Option<&'a str>,
     /// Where the run stands that goes on with it.
     pub standing: Option<&'a Standing>,
+    /// Whether the run has a checkpoint to go on from.
+    pub begun: bool,
     /// The record of a run that is one arm of its schedule.
     pub of_arm: Option<&'a Record>,
 }
@@ -226,6 +228,7 @@ pub fn reopen_at(
         seed: changes.seed.or(Some(record.seed)),
         length: changes.length.or_else(|| text(check::LENGTH_NAME).and_then(check::length_words)),
         standing: changes.standing,
+        begun: changes.begun,
         of_arm: Some(record).filter(|record| record.arm.is_some()),
     };
     read(&world, &folder.join(first), base, named, &changes, limits)
@@ -300,6 +303,7 @@ fn read(
     let request = Request {
         seed: changes.seed,
         standing: changes.standing,
+        begun: changes.begun,
         completed: base.clone(),
         length: changes.length,
         arm: OfAnArm { budget: steps.map(|steps| Budget { steps, stretched_of }), initial: initial.as_ref() },

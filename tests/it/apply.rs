@@ -305,3 +305,75 @@ fn weights_that_are_not_finite_are_refused() {
     let ran = refused(text, &["--out", "g.npz"], &[("net.pt", &bytes)]);
     assert!(ran.code == 2 && ran.stderr.contains("G0822"), "{} {}", ran.code, ran.stderr);
 }
+
+#[test]
+fn nothing_is_written_that_could_not_be_read_or_would_be_a_guess() {
+    use growrun::export::{Named, safetensors};
+    let out = ["--out", "g.safetensors"];
+    let net = fixture("torch_checkpoint.pt");
+    let said = |text: &str, more: &[&str], weights: &[u8], code: &str| {
+        let ran = refused(text, more, &[("net.pt", weights), ("probe.npz", &fixture("keras_weights.npz"))]);
+        assert!(ran.code == 2 && ran.stderr.contains(code), "{code} {text}: {} {}", ran.code, ran.stderr);
+    };
+    // One tensor for two layers.
+    let one = safetensors::write(
+        &[Named::f32("fc.weight", &[2, 2], vec![0.5; 4]), Named::f32("fc.bias", &[2], vec![0.0; 2])],
+        &[],
+    );
+    let tied = "model { map \"fc\" to h1; map \"fc\" to out; h1 dense 2 relu; out dense 2 }\nat start widen h1 to 3\n";
+    said(tied, &out, &one, "G0823");
+    // What only a network that is written can promise.
+    said("at start widen fc1 by 2x eps 1e-3", &out, &net, "G0827");
+    said("at start widen fc2 by 2x", &out, &net, "G0827");
+    said("at start widen fc1 by 2x", &["--out", "folder"], &net, "G0827");
+    // A probe has no answers, and the data has.
+    let both =
+        format!("data blobs {{ inputs 4; classes 2; samples 60 }}\n{NET}at start narrow fc1 to 4 rank gradient\n");
+    said(&both, &["--out", "g.npz", "--probe", "probe.npz"], &net, "G0829");
+    // A variance below 0.
+    let negative = safetensors::write(
+        &[
+            Named::f32("h1.weight", &[1, 1], vec![1.0]),
+            Named::f32("h1.bias", &[1], vec![0.0]),
+            Named::f32("h1.norm.weight", &[1], vec![1.0]),
+            Named::f32("h1.norm.bias", &[1], vec![0.0]),
+            Named::f32("h1.norm.running_mean", &[1], vec![0.0]),
+            Named::f32("h1.norm.running_var", &[1], vec![-0.5]),
+            Named::f32("out.weight", &[1, 1], vec![1.0]),
+            Named::f32("out.bias", &[1], vec![0.0]),
+        ],
+        &[],
+    );
+    said("model { h1 dense 1 relu norm batch; out dense 1 }\nat start widen h1 to 2\n", &out, &negative, "G0822");
+}
+
+#[test]
+fn a_runs_folder_brings_what_the_run_knows() {
+    let run = "data moons { samples 80; batch 20 }\nmodel { h1 dense 4 tanh; out dense 2 }\n\
+               train 4 epochs { optimizer adam lr 1e-2 }\nat epoch 2 widen h1 to 6\n";
+    let folder = folder(&[
+        ("run.grow", run.as_bytes()),
+        ("more.grow", b"at start widen h1 to 9\nat start insert identity after h1\n"),
+    ]);
+    good(growrun(folder.path(), &["run.grow"]));
+    let apply = |out: &str, more: &[&str]| {
+        let mut arguments = vec!["apply", "more.grow", "--weights", "runs/run/0001", "--out", out];
+        arguments.extend_from_slice(more);
+        good(growrun(folder.path(), &arguments))
+    };
+    let ran = apply("g.safetensors", &[]);
+    assert!(!ran.stdout.contains("guessed") && ran.stdout.contains("Adam's moments of 4 tensors"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("scales its inputs"), "{}", ran.stdout);
+    // The state goes out as `export` has it: entries that came later are younger.
+    good(growrun(folder.path(), &["export", "runs/run/0001", "--to", "safetensors", "--out", "e.safetensors"]));
+    let state = |file: &str| tensors(&read(&folder.path().join(file)));
+    let (grown, run) = (state("g.optimizer.safetensors"), state("e.optimizer.safetensors"));
+    assert_eq!(grown["h1.weight.exp_avg"].1[..12], run["h1.weight.exp_avg"].1[..]);
+    assert_eq!(grown["h1.weight.exp_avg_sq"].1[..12], run["h1.weight.exp_avg_sq"].1[..]);
+    assert_eq!(grown["h1.weight.step"], run["h1.weight.step"]);
+    let ran = apply("none.safetensors", &["--optimizer", "none"]);
+    assert!(ran.stdout.contains("left aside") && !folder.path().join("none.optimizer.safetensors").exists());
+    apply("folder", &[]);
+    let model = std::fs::read_to_string(folder.path().join("folder/model.py")).expect("written");
+    assert!(model.contains("tanh") && model.contains("grew."), "{model}");
+}

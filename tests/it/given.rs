@@ -31,7 +31,7 @@ fn torch() -> Vec<u8> {
 
 fn schedule(model: &str, events: &str) -> String {
     format!(
-        "data blobs {{ samples 60; classes 3; batch 10 }}\n{model}\n\
+        "data blobs {{ samples 60; classes 3; batch 10; normalize none }}\n{model}\n\
          train 2 epochs {{ optimizer sgd lr 0.01 }}\n{events}\n"
     )
 }
@@ -254,4 +254,54 @@ fn a_norm_has_the_epsilon_that_is_written() {
         let ran = growrun(folder.path(), &["check", "s.grow"]);
         assert!(ran.code == 2 && ran.stdout.contains(code), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn a_run_with_a_checkpoint_goes_on_without_what_it_began_with() {
+    let text = schedule(
+        "model from \"net.safetensors\" { map \"fc1\" to h1; map \"fc2\" to out; h1 dense 4 relu; out dense 3 }",
+        "at epoch 1 insert dense 4 relu after h1 as h2 from \"a.safetensors\" accept change\n\
+         at epoch 1 insert dense 4 relu after h2 as h3 from \"b.safetensors\" accept change",
+    );
+    let square = |name: &str, value: f32| {
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        file(&[(&weight, &[4, 4], vec![value; 16]), (&bias, &[4], vec![value; 4])])
+    };
+    let folder = folder(&[
+        ("s.grow", text.as_bytes()),
+        ("net.safetensors", &torch()),
+        ("a.safetensors", &square("h2", 0.25)),
+        ("b.safetensors", &square("h3", 0.5)),
+    ]);
+    good(growrun(folder.path(), &["s.grow"]));
+    // Its end is a checkpoint, and 20 epochs more need no first weights.
+    std::fs::rename(folder.path().join("net.safetensors"), folder.path().join("gone")).expect("renamed");
+    good(growrun(folder.path(), &["resume", "runs/s/0001", "--train", "4 epochs"]));
+    let ran = growrun(folder.path(), &["replay", "runs/s/0001"]);
+    assert!(ran.code == 2 && ran.stderr.contains("--data \"net.safetensors=PATH\""), "{}", ran.stderr);
+    good(growrun(folder.path(), &["replay", "runs/s/0001", "--data", "net.safetensors=gone"]));
+}
+
+#[test]
+fn one_network_of_several_is_chosen_by_its_dictionary() {
+    let mut all: Vec<(&str, &[usize], Vec<f32>)> =
+        vec![("model.h1.weight", &[4, 2], values(8)), ("ema.h1.weight", &[4, 2], vec![0.5; 8])];
+    all.extend([("model.h1.bias", &[4][..], values(4)), ("ema.h1.bias", &[4][..], vec![0.5; 4])]);
+    all.extend([("model.out.weight", &[3, 4][..], values(12)), ("ema.out.weight", &[3, 4][..], vec![0.5; 12])]);
+    all.extend([("model.out.bias", &[3][..], values(3)), ("ema.out.bias", &[3][..], vec![0.5; 3])]);
+    let text = schedule("model from \"two.safetensors\" prefix \"ema\" { h1 dense 4 relu; out dense 3 }", "");
+    let folder = folder(&[("s.grow", text.as_bytes()), ("two.safetensors", &file(&all))]);
+    good(growrun(folder.path(), &["s.grow"]));
+    assert_eq!(saved(folder.path(), "runs/s/0001", "start", "h1.weight").1, vec![0.5; 8]);
+}
+
+#[test]
+fn data_that_is_scaled_for_given_weights_is_told() {
+    let text = schedule(
+        "model from \"net.safetensors\" { map \"fc1\" to h1; map \"fc2\" to out; h1 dense 4 relu; out dense 3 }",
+        "",
+    );
+    let folder = folder(&[("s.grow", text.replace("; normalize none", "").as_bytes()), ("net.safetensors", &torch())]);
+    let ran = good(growrun(folder.path(), &["check", "s.grow"]));
+    assert!(ran.stdout.contains("G0830 ⚠"), "{}", ran.stdout);
 }

@@ -71,7 +71,7 @@ fn what_to_do_next_is_right_for_each_home() {
         ("keras_weights.npz", "fc1", "g.safetensors", "safetensors.numpy.load_file(\"g.safetensors\")"),
         ("flax_linen.npz", "Dense_0", "g.npz", "numpy.load(\"g.npz\") · growrun explain jax"),
         ("mxnet_gluon.params", "h1", "g.params", "net.load_parameters(\"g.params\") · growrun explain mxnet"),
-        ("mxnet_export-0000.params", "all", "g.params", "mx.nd.load(\"g.params\") · growrun explain mxnet"),
+        ("mxnet_export-0000.params", "net_dense0", "g.params", "mx.nd.load(\"g.params\") · growrun explain mxnet"),
     ];
     for (name, layer, out, next) in cases {
         let said = applied(name, &format!("at start widen {layer} by 2x"), out);

@@ -378,7 +378,7 @@ fn a_hundred_thousand_tensors_are_no_work() {
 fn a_block_that_fits_is_one_that_the_parser_reads() {
     let of = |count: usize, name: &dyn Fn(usize) -> String| {
         let tensors = (0..count).map(|at| tensor(&name(at), &[1, 1])).collect();
-        propose(&File { format: Format::PyTorch, tensors }, None)
+        propose(&File::new(Format::PyTorch, tensors), None)
     };
     let read = |proposal: &Proposal| crate::syntax::parse("block", &proposal.text("weights.pt")).1;
     let plain = |at: usize| format!("a{at:05}.weight");

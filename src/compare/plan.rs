@@ -364,7 +364,9 @@ pub fn folder_name(plan: &Plan) -> String {
     let Comparison { schedule, settings, matching, arms, growrun, .. } = &plan.comparison;
     let names: Vec<(&String, &String)> = schedule.iter().map(|file| (&file.name, &file.text)).collect();
     let arms: Vec<&String> = arms.iter().map(|arm| &arm.name).collect();
-    let key = format!("{names:?} {settings:?} {matching} {arms:?} {} {}", growrun.numerics, plan.data);
+    let sources = &plan.opened.program.given.sources;
+    let weights: String = sources.iter().map(|source| format!(" {}", source.sha256)).collect();
+    let key = format!("{names:?} {settings:?} {matching} {arms:?} {} {}{weights}", growrun.numerics, plan.data);
     let digest = digest::bytes(key.as_bytes());
     let hex = digest.rsplit(':').next().expect("a digest is never empty");
     format!("compare-{}", &hex[..8])

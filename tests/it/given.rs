@@ -141,7 +141,9 @@ fn arms_that_begin_afresh_draw_their_weights() {
         "at epoch 1 widen h1 to 8",
     );
     let folder = folder(&[("net.grow", text.as_bytes()), ("net.safetensors", &torch())]);
-    good(growrun(folder.path(), &["compare", "net.grow", "--seeds", "2", "--out", "cmp", "--quiet"]));
+    let compare = ["compare", "net.grow", "--seeds", "2", "--out", "cmp"];
+    let ran = good(growrun(folder.path(), &compare));
+    assert!(ran.stdout.contains("begins    with the given weights"), "{}", ran.stdout);
     // The first evaluation comes before the growth, and a step is the same step in every arm.
     let mut first = BTreeMap::new();
     for run in walk(folder.path()) {
@@ -155,6 +157,13 @@ fn arms_that_begin_afresh_draw_their_weights() {
     assert_eq!(of("grown"), of("small"));
     assert_eq!(of("grown"), of("grown_random"));
     assert_eq!((of("grown").1, of("large").1, of("large_epochs").1), (1, 0, 0));
+    // Other weights are another comparison.
+    let mut other = torch();
+    *other.last_mut().expect("bytes") ^= 1;
+    std::fs::write(folder.path().join("net.safetensors"), other).expect("written");
+    let runs = walk(folder.path()).len();
+    good(growrun(folder.path(), &compare));
+    assert_eq!(walk(folder.path()).len(), 2 * runs);
 }
 
 /// The folders of all runs beneath a folder.

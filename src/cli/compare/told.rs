@@ -208,6 +208,10 @@ fn single(one: &One, result: &Outcome, style: Style) -> String {
     }
     let _ = writeln!(out, "  {}", style.faint("means with 95 % t-intervals; differences are paired by seed"));
     out.push_str(&matched(comparison, result));
+    if !one.plan.opened.program.given.initial.is_empty() {
+        let text = "with the given weights; arms whose network is another arm's last one draw theirs";
+        let _ = writeln!(out, "  begins    {text}");
+    }
     for (label, verdict) in [("verdict", Some(&result.verdict)), ("paid for", result.paid.as_ref())] {
         if let Some(verdict) = verdict {
             out.push_str(&answer(label, verdict, style));

@@ -59,10 +59,12 @@ impl Stranger {
     /// for a processor, and is asked again; after that, only the time counts in which it had one.
     fn call(&self, arguments: &[&str]) -> Refused {
         const ATTEMPTS: usize = 3;
+        // `plan` measures the machine for a second, whatever the file.
+        let allowed = SECONDS_MAX + if arguments.first() == Some(&"plan") { 1.0 } else { 0.0 };
         let mut slow = Vec::new();
         for attempt in 1..=ATTEMPTS {
             let (seconds, worked, refused) = self.call_once(arguments);
-            if seconds < SECONDS_MAX || attempt == ATTEMPTS && worked < SECONDS_MAX {
+            if seconds < allowed || attempt == ATTEMPTS && worked < allowed {
                 return refused;
             }
             slow.push((seconds, worked));

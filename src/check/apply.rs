@@ -132,14 +132,13 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
             judge(&events, &model.architecture, weights, has_data, &mut report);
         }
     }
-    let failed = report.errors() > 0;
-    let (given, matches, missing) = files.finish_with_matches();
+    let (given, matches, missing) = files.finish();
     // Nothing is applied without it: what warned of its place is an error here.
     if let Some(missing) = missing {
         report.diagnostics.retain(|known| known.code != missing.code || known.span() != missing.span());
         report.add(missing);
     }
-    let failed = failed || report.errors() > 0;
+    let failed = report.errors() > 0;
     let data_plan = read_data.and_then(|data| data.plan);
     let train_plan = read_train.and_then(|train| train.plan);
     let program = model.filter(|_| !failed).map(|model| Program {

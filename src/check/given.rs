@@ -15,13 +15,10 @@ use crate::grow::Plan;
 use crate::nn::AxisId;
 use crate::syntax::{Atom, Phrase, Section};
 use crate::weights::fit::{self, Misfit, Scope, Wanted};
-use crate::weights::{self, File, Given, Insertion, Source};
+use crate::weights::{self, File, Given, Insertion, OF_A_RUN, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The file of a run's result, where a run's folder is named.
-const OF_A_RUN: &str = "final.safetensors";
 
 /// Where files lie, and what was read of them so far.
 pub struct Files<'a> {
@@ -59,13 +56,9 @@ impl<'a> Files<'a> {
         self.given.sources.iter().fold(0, |sum, source| sum.saturating_add(source.bytes))
     }
 
-    /// What was found, and why a file cannot be read on this machine.
-    pub fn finish(self) -> (Given, Option<Diagnostic>) {
-        (self.given, self.missing)
-    }
-
-    /// The same, with the tensor that each parameter of the model's own file is.
-    pub fn finish_with_matches(self) -> (Given, Vec<fit::Match>, Option<Diagnostic>) {
+    /// What was found, which tensor each parameter of the model's own file is, and why a file cannot be read on this
+    /// machine.
+    pub fn finish(self) -> (Given, Vec<fit::Match>, Option<Diagnostic>) {
         (self.given, self.matches, self.missing)
     }
 
@@ -105,10 +98,9 @@ impl<'a> Files<'a> {
 
     fn load(&self, folder: &Path, text: &str) -> Result<Opened, Refusal> {
         let place = Place { folder, ..*self.place };
-        // The content, what is made of it, and the values that the network takes are there at once.
-        let budget = self.limit.unwrap_or(u64::MAX).min(place.budget());
-        let (name, content) = place.file(text, OF_A_RUN, "from", budget / 4)?;
-        let file = weights::read(&name, &content, budget / 2)?;
+        let (content_max, values_max) = weights::limits(self.limit.unwrap_or(u64::MAX).min(place.budget()));
+        let (name, content) = place.file(text, OF_A_RUN, "from", content_max)?;
+        let file = weights::read(&name, &content, values_max)?;
         Ok((Arc::new(Source::of(text, &name, &content, &file)), Arc::new(file)))
     }
 

@@ -330,7 +330,7 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
             reach::judge(&read, stop_when, &timeline, &context, &mut report);
         }
     }
-    let (given, weights_missing) = files.finish();
+    let (given, _, weights_missing) = files.finish();
     let missing = data.as_ref().and_then(|data| data.missing.clone()).or(weights_missing);
     let failed = report.errors() > 0;
     let program = match (data.and_then(|data| data.plan), model, train.and_then(|train| train.plan)) {

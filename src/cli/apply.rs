@@ -12,7 +12,7 @@ use crate::base::world::Entry;
 use crate::base::{Diagnostic, Refusal, Severity, World};
 use crate::check::apply::{Applied, Weights};
 use crate::check::{self, Program, Request};
-use crate::data::{Dataset, Place};
+use crate::data::{Dataset, Place, Scaling};
 use crate::export::{self, Exported, Named, Trained, home};
 use crate::nn::{Architecture, Parameter, Slot, SlotKind};
 use crate::optim::Optimizer;
@@ -27,6 +27,9 @@ use std::sync::Arc;
 
 /// Where a run keeps what its optimiser held at its end.
 const STATE_OF_A_RUN: &str = "checkpoints/end/state.safetensors";
+
+/// `--optimizer none` leaves a state aside.
+const NONE: &str = "none";
 
 /// What the sources call a proposed model block.
 const PROPOSED: &str = "<proposed>";
@@ -52,31 +55,18 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
     let opened = super::inspect::open(context, &apply.weights, apply.symbol.as_deref())?;
     let (schedule, found, guessed) = schedule(context, apply, &opened)?;
     let super::inspect::Opened { name, source, file, .. } = opened;
-    let limit = limit(world);
     if let (Form::Folder(_), Some(_)) = (&form, &guessed) {
         let message = "a `model.py` says the activations, and they are not in the file";
         let help = "write the `model` block with them, or write the weights alone: `--out grown.safetensors`";
         return Err(Stop::Refused(Refusal::error("G0827", message, help)));
     }
     let is_run = matches!(world.entry(&apply.weights)?, Some(Entry::Folder));
-    let asked = apply.optimizer.as_deref().filter(|path| *path != Path::new("none"));
-    let state_file = match asked {
-        Some(path) => {
-            let (name, content) = read(world, path)?;
-            Some(weights::read(&name, &content, limit)?)
-        }
-        // What a run's optimiser kept at its end lies beside its weights, where that checkpoint is still there.
-        None if is_run && apply.optimizer.is_none() => {
-            let content = world.read_beneath(&apply.weights, Path::new(STATE_OF_A_RUN), limit).ok();
-            content.map(|content| weights::read(STATE_OF_A_RUN, &content, limit)).transpose()?
-        }
-        None => None,
+    let state_file = state_file(world, apply, is_run)?;
+    let (state, state_why) = match apply.optimizer.as_deref() {
+        Some(path) if path == Path::new(NONE) => (None, "left aside: moments begin at 0".into()),
+        asked => state(state_file.as_ref(), &file, asked.is_some())?,
     };
-    let (state, state_why) = match &apply.optimizer {
-        Some(_) if asked.is_none() => (None, "left aside: moments begin at 0".into()),
-        _ => state(state_file.as_ref(), &file, asked.is_some())?,
-    };
-    let given = apply.probe.as_ref().map(|path| probe::read(world, path, limit)).transpose()?;
+    let given = apply.probe.as_ref().map(|path| probe::read(world, path)).transpose()?;
     let vocabulary = run::vocabulary();
     let named: BTreeMap<String, PathBuf> =
         apply.overrides.data.iter().map(|(name, path)| (name.clone(), PathBuf::from(path))).collect();
@@ -154,8 +144,7 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
     let mut exported = exported(&program, &source, grown.parameters, done.finish.clone(), state.is_some())?;
     if is_run {
         let scaling = record::load::scaling(world, &apply.weights, exported.inputs())?;
-        let changes = scaling.mean.iter().any(|x| *x != 0.0) || scaling.inverse.iter().any(|x| *x != 1.0);
-        exported.scaling = changes.then_some(scaling);
+        exported.scaling = Some(scaling).filter(Scaling::changes);
         if let (Form::File(..), Some(_)) = (&form, &exported.scaling) {
             done.notes
                 .push("the run scales its inputs, and so must whoever uses these: `growrun export` has by what".into());
@@ -194,14 +183,20 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
     Ok((done, exit::OK))
 }
 
-/// Bytes that a file may hold, and unpack to: what is read is held twice for a moment.
-fn limit(world: &dyn World) -> u64 {
-    world.host().memory_free.map_or(4 << 30, |free| free / 5 * 2)
-}
-
-/// A file that the user names, and how messages call it.
-fn read(world: &dyn World, path: &Path) -> Result<(String, Vec<u8>), Stop> {
-    Ok((path.display().to_string(), world.read(path, limit(world))?))
+/// The file of the optimiser's state, where it is not that of the weights.
+fn state_file(world: &dyn World, apply: &Apply, is_run: bool) -> Result<Option<File>, Stop> {
+    let (content_max, values_max) = weights::limits(world.memory_to_spare());
+    let (name, content) = match &apply.optimizer {
+        Some(path) if path == Path::new(NONE) => return Ok(None),
+        Some(path) => (path.display().to_string(), world.read(path, content_max)?),
+        // What a run's optimiser kept at its end lies beside its weights, where that checkpoint is still there.
+        None if is_run => match world.read_beneath(&apply.weights, Path::new(STATE_OF_A_RUN), content_max) {
+            Ok(content) => (STATE_OF_A_RUN.into(), content),
+            Err(_) => return Ok(None),
+        },
+        None => return Ok(None),
+    };
+    Ok(Some(weights::read(&name, &content, values_max)?))
 }
 
 type Write = fn(&[Named], &[(String, String)]) -> Result<Vec<u8>, Refusal>;
@@ -251,12 +246,8 @@ fn schedule(
     if let Some(base) = &apply.overrides.base
         && check::is_fragment(&schedule)
     {
-        let (base, more) = syntax::load(context.world, base)?;
-        let by = u16::try_from(schedule.sources.0.len()).expect("includes are capped");
-        found.extend(more.into_iter().map(|mut diagnostic| {
-            diagnostic.labels.iter_mut().for_each(|label| label.span.file += by);
-            diagnostic
-        }));
+        let (base, more) = super::session::load_base(context.world, &schedule, base)?;
+        found.extend(more);
         check::complete(&mut schedule, Some(base));
     }
     match (&apply.overrides.arm, schedule.arms.first().map(|arm| arm.name.node.clone())) {
@@ -418,8 +409,9 @@ fn exported(
     let architecture = finish.architecture;
     Ok(Exported {
         name: program.name.clone(),
-        origin: export::APPLIED.into(),
+        origin: "growrun apply".into(),
         digest: format!("sha256:{}", source.sha256),
+        untrained: true,
         step: 0,
         data: "as the given weights were trained on".into(),
         architecture,

@@ -13,13 +13,11 @@ use crate::record::load;
 use crate::weights::names::{Part, meaning};
 use crate::weights::propose::{self, Proposal, propose};
 use crate::weights::symbol::{self, SymbolLayer};
-use crate::weights::{self, File, Source, Tensor, Values, moments};
+use crate::weights::{self, File, OF_A_RUN, Source, Tensor, Values, moments};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// The file of a run's result, where a run's folder is named.
-const OF_A_RUN: &str = "final.safetensors";
 /// Rows of the table of tensors.
 const ROWS_MAX: usize = 60;
 /// Lines of what is assumed, and of what does not fit.
@@ -80,14 +78,13 @@ pub(super) fn open(context: &Context, path: &Path, symbol: Option<&Path>) -> Res
         }
         _ => (path.to_path_buf(), None),
     };
-    // What a schedule's reader may take, too.
-    let limit = world.host().memory_free.map_or(4 << 30, |free| free / 5 * 4);
+    let (content_max, values_max) = weights::limits(world.memory_to_spare());
     let name = path.display().to_string();
     let content = match run {
-        Some(folder) => world.read_beneath(folder, Path::new(OF_A_RUN), limit)?,
-        None => world.read(&path, limit)?,
+        Some(folder) => world.read_beneath(folder, Path::new(OF_A_RUN), content_max)?,
+        None => world.read(&path, content_max)?,
     };
-    let file = weights::read(&name, &content, limit)?;
+    let file = weights::read(&name, &content, values_max)?;
     let (symbol, layers, problem) = match symbol {
         Some(given) => {
             let layers = read_symbol(context, given)??;

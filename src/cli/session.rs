@@ -265,13 +265,8 @@ fn read(
     let base = match base {
         Some(Text::Starter(text)) => Some(syntax::parse(check::STARTER_NAME, text).0),
         Some(Text::File(path)) if check::is_fragment(&schedule) => {
-            let (base, found) = syntax::load(world, path)?;
-            // The base's texts follow the fragment's own.
-            let by = u16::try_from(schedule.sources.0.len()).expect("includes are capped");
-            diagnostics.extend(found.into_iter().map(|mut diagnostic| {
-                diagnostic.labels.iter_mut().for_each(|label| label.span.file += by);
-                diagnostic
-            }));
+            let (base, found) = load_base(world, &schedule, path)?;
+            diagnostics.extend(found);
             Some(base)
         }
         _ => None,
@@ -313,6 +308,14 @@ fn read(
     let checked = check::check(one, &request);
     diagnostics.extend(checked.diagnostics.iter().cloned());
     Ok(Session { diagnostics, checked, named, folder, schedule, base, arm: again.map(|(_, arm)| arm.clone()) })
+}
+
+/// The base of a fragment, and what the parser says of it: its texts follow the fragment's own.
+pub fn load_base(world: &dyn World, fragment: &Schedule, path: &Path) -> Result<(Schedule, Vec<Diagnostic>), Error> {
+    let (base, mut found) = syntax::load(world, path)?;
+    let by = u16::try_from(fragment.sources.0.len()).expect("includes are capped");
+    found.iter_mut().flat_map(|diagnostic| &mut diagnostic.labels).for_each(|label| label.span.file += by);
+    Ok((base, found))
 }
 
 /// What the run of an arm was evaluated with at its end beside what its schedule says.

@@ -37,6 +37,13 @@ pub struct Scaling {
     pub inverse: Vec<f32>,
 }
 
+impl Scaling {
+    /// Whether it changes anything.
+    pub fn changes(&self) -> bool {
+        self.mean.iter().any(|mean| *mean != 0.0) || self.inverse.iter().any(|inverse| *inverse != 1.0)
+    }
+}
+
 impl Features {
     /// Values of one example.
     pub fn width(&self) -> usize {

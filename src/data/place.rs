@@ -138,8 +138,7 @@ impl Place<'_> {
 
     /// Bytes that a file may hold, packed or unpacked: 80 % of the memory that is free.
     pub fn budget(&self) -> u64 {
-        // Where the system does not tell, what a small machine has.
-        self.world.host().memory_free.map_or(4 << 30, |free| free / 5 * 4)
+        self.world.memory_to_spare()
     }
 
     fn entry(&self, found: &Found, argument: &'static str) -> Result<Option<Entry>, Refusal> {

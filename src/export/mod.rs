@@ -33,9 +33,6 @@ use crate::nn::{Activation, Architecture, Layer, Parameter};
 use crate::optim::Rule;
 use std::path::{Path, PathBuf};
 
-/// The origin of what was grown without training.
-pub const APPLIED: &str = "growrun apply";
-
 /// What `--to` may name.
 pub const TARGETS: &[&dyn Target] =
     &[&safetensors::Safetensors, &npz::Npz, &pytorch::PyTorch, &onnx::Onnx, &mxnet::Mxnet];
@@ -74,8 +71,10 @@ pub struct Exported {
     pub name: String,
     /// Where it comes from, in one line and without a path of a machine.
     pub origin: String,
-    /// Digest of the schedule, or of what else it was made by.
+    /// Digest of the schedule that trained it, or of the weights that were grown.
     pub digest: String,
+    /// Whether growrun grew it without training it.
+    pub untrained: bool,
     pub step: u64,
     /// What an example is, in one line.
     pub data: String,
@@ -102,11 +101,6 @@ pub struct Trained {
 }
 
 impl Exported {
-    /// What growrun has done to it.
-    pub fn made(&self) -> &'static str {
-        if self.origin == APPLIED { "grew" } else { "trained" }
-    }
-
     /// Values of one example.
     pub fn inputs(&self) -> usize {
         let input = self.architecture.input;

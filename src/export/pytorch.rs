@@ -135,13 +135,15 @@ fn heading(exported: &Exported) -> String {
     };
     let optimiser = if exported.optimizer.is_some() { ", optimizer" } else { "" };
     let lines = [
-        format!("{}: a network that growrun {} {}.", exported.name, env!("CARGO_PKG_VERSION"), exported.made()),
+        format!(
+            "{}: a network that growrun {} {}.",
+            exported.name,
+            env!("CARGO_PKG_VERSION"),
+            if exported.untrained { "grew" } else { "trained" }
+        ),
         String::new(),
         format!("from      {}", exported.origin),
-        match exported.made() {
-            "grew" => format!("weights   {}", exported.digest),
-            _ => format!("schedule  {}", exported.digest),
-        },
+        format!("{:<10}{}", if exported.untrained { "weights" } else { "schedule" }, exported.digest),
         format!("inputs    [batch, {inputs}], {}{scaled}", exported.data),
         format!("outputs   {given}"),
         String::new(),

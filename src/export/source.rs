@@ -104,17 +104,17 @@ fn common(
     scaling: Scaling,
     step: u64,
 ) -> Result<Exported, Refusal> {
-    let changes = scaling.mean.iter().any(|x| *x != 0.0) || scaling.inverse.iter().any(|x| *x != 1.0);
     let optimizer = trained(&record.resolved).map(|trained| Trained { last_lr: last_lr(world, run, step), ..trained });
     Ok(Exported {
         name: record.name.clone(),
         origin: String::new(),
         digest: record.schedule_digest.clone(),
+        untrained: false,
         step,
         data: described(&record.data),
         architecture,
         parameters: Vec::new(),
-        scaling: changes.then_some(scaling),
+        scaling: Some(scaling).filter(Scaling::changes),
         class_names: record.data.class_names.clone(),
         optimizer,
     })

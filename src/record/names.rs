@@ -8,7 +8,7 @@ pub(super) const RECORD: &str = "run.yaml";
 pub(super) const LOCK: &str = "lock";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
-pub(super) const FINAL: &str = "final.safetensors";
+pub(super) const FINAL: &str = crate::weights::OF_A_RUN;
 /// Event files, a view of the run and no part of its record.
 pub(super) const TENSORBOARD: &str = "tensorboard";
 pub(super) const SCALING: &str = "scaling.safetensors";

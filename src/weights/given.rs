@@ -6,6 +6,15 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The file of a run's result, where a run's folder is named.
+pub const OF_A_RUN: &str = "final.safetensors";
+
+/// Bytes that a file may hold and that its values may take, where so many are to spare: the content, what is made of it,
+/// and what a network takes of that are there at once.
+pub fn limits(to_spare: u64) -> (u64, u64) {
+    (to_spare / 4, to_spare / 2)
+}
+
 /// A weights file that a schedule names, as the record keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {

@@ -18,7 +18,7 @@ pub mod safetensors;
 pub mod symbol;
 pub mod values;
 
-pub use given::{Given, Insertion, Source};
+pub use given::{Given, Insertion, OF_A_RUN, Source, limits};
 
 use crate::base::Refusal;
 use crate::base::text::short;

@@ -42,6 +42,7 @@ fn exported(net: &Architecture) -> (Exported, Network<f32>) {
         name: "a net".into(),
         origin: "run a-net/0001, step 20".into(),
         digest: "blake3:00".into(),
+        untrained: false,
         step: 20,
         data: "noise".into(),
         architecture: net.clone(),

@@ -111,6 +111,11 @@ pub trait World: Send + Sync {
     fn epoch_seconds(&self) -> u64;
     fn host(&self) -> Host;
 
+    /// Memory that a command may take: 80 % of what is free, or what a small machine has where the system does not tell.
+    fn memory_to_spare(&self) -> u64 {
+        self.host().memory_free.map_or(4 << 30, |free| free / 5 * 4)
+    }
+
     /// Bounds this thread, and those that it will start, by the system itself: see [`sandbox`].
     fn confine(&self, reads: &[PathBuf], writes: &[PathBuf]) -> Confinement;
 

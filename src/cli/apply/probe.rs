@@ -18,14 +18,15 @@ pub struct Given {
 }
 
 /// Reads the one array [examples, inputs] of a file, or the one called `x`.
-pub fn read(world: &dyn World, path: &Path, limit: u64) -> Result<Given, Stop> {
+pub fn read(world: &dyn World, path: &Path) -> Result<Given, Stop> {
     let name = path.display().to_string();
-    let content = world.read(path, limit)?;
+    let (content_max, values_max) = weights::limits(world.memory_to_spare());
+    let content = world.read(path, content_max)?;
     let refused = |what: String| {
         let help = "save one array [examples, inputs] of float32: `numpy.savez(\"probe.npz\", x=x)`";
         Err(Stop::Refused(Refusal::error("G0829", what, help)))
     };
-    let file = match weights::read(&name, &content, limit) {
+    let file = match weights::read(&name, &content, values_max) {
         Ok(file) => file,
         Err(refusal) => return refused(refusal.message),
     };

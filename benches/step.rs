@@ -3,7 +3,7 @@
 //! Batches are in memory; the step is forward, loss, backward, global norm and update. The median of seven
 //! rounds that take turns, so that noise of the machine meets every case.
 
-use growrun::nn::architecture::Settings;
+use growrun::nn::architecture::{Pooling, Settings};
 use growrun::nn::layers::{self, Description};
 use growrun::nn::{Activation, Architecture, Network, Task};
 use growrun::optim::{Optimizer, Rule};
@@ -21,7 +21,7 @@ struct Case {
     rounds: Vec<f64>,
 }
 
-fn network(widths: &[usize], compute: Compute) -> Network<f32> {
+fn network(widths: &[usize]) -> Architecture {
     let dense = layers::find("dense").expect("dense is a layer");
     let mut architecture = Architecture::new(widths[0], None, Task::Classification);
     for (at, &width) in widths[1..].iter().enumerate() {
@@ -30,7 +30,26 @@ fn network(widths: &[usize], compute: Compute) -> Network<f32> {
         let settings = Settings { activation, ..Settings::default() };
         architecture.push(&format!("h{at}"), dense, Description { width: Some(width), area: None, settings });
     }
-    Network::new(&architecture, 0, compute)
+    architecture
+}
+
+/// 1→32→64 channels by 3×3 kernels over 28×28 pixels, two pools, 128 units, ten classes.
+fn convolutional() -> Architecture {
+    let mut net = Architecture::new(1, Some((28, 28)), Task::Classification);
+    let mut push = |name: &str, kind: &str, width: Option<usize>, settings: Settings| {
+        let kind = layers::find(kind).expect("a layer");
+        let area = net.output().area.and_then(|area| kind.area(&settings, area));
+        net.push(name, kind, Description { width, area, settings });
+    };
+    let relu = || Settings { activation: Activation::Relu, ..Settings::default() };
+    let pool = || Settings { pooling: Some(Pooling::Max(2)), ..Settings::default() };
+    push("c1", "conv", Some(32), Settings { kernel: 3, ..relu() });
+    push("p1", "pool", None, pool());
+    push("c2", "conv", Some(64), Settings { kernel: 3, ..relu() });
+    push("p2", "pool", None, pool());
+    push("h1", "dense", Some(128), relu());
+    push("out", "dense", Some(10), Settings::default());
+    net
 }
 
 fn main() {
@@ -45,15 +64,19 @@ fn main() {
         (&[784, 256, 256, 10], 32),
         (&[784, 256, 256, 10], 128),
         (&[784, 1024, 1024, 1024, 10], 128),
+        (&[], 64),
+        (&[], 128),
     ] {
         for (word, rule, lr) in [("sgd", sgd, 0.01), ("adam", adam, 1e-3)] {
             let shape: Vec<String> = widths.iter().map(usize::to_string).collect();
-            let name = format!("{}, batch {batch}, {word}", shape.join("-"));
+            let shape = if widths.is_empty() { "conv 32-64, dense 128".into() } else { shape.join("-") };
+            let name = format!("{shape}, batch {batch}, {word}");
             if wanted.as_ref().is_some_and(|wanted| !name.contains(wanted.as_str())) {
                 continue;
             }
             let optimizer = Optimizer::new(rule, lr, None);
-            let network = network(widths, compute.clone());
+            let architecture = if widths.is_empty() { convolutional() } else { network(widths) };
+            let network = Network::new(&architecture, 0, compute.clone());
             cases.push(Case { name, network, optimizer, batch, rounds: Vec::new() });
         }
     }

@@ -330,7 +330,7 @@ pub(super) fn gradients<T: Real>(
     let mut items: Pieces<Gradient<'_, T>> = SmallVec::new();
     let mut given: Pieces<Batch<'_, T>> = SmallVec::new();
     for (at, layer) in layers.iter_mut().enumerate() {
-        let Product { source, weight, bias, norm, blend, z, y, d, plain, window, pixels, sums, .. } = layer;
+        let Product { source, weight, bias, norm, blend, z, y, d, plain, in_place, window, pixels, sums, .. } = layer;
         let rows = batch * *pixels;
         if at >= lowest {
             let x = match *source {
@@ -361,7 +361,7 @@ pub(super) fn gradients<T: Real>(
                 items.push(Gradient::Learned { parameter: learned.held.parameter, d: &learned.d, target });
             }
         }
-        given.push(Batch::new(if *plain { z } else { y }, rows));
+        given.push(Batch::new(if *plain || *in_place { z } else { y }, rows));
     }
     let path = compute.path();
     let finite = AtomicBool::new(true);

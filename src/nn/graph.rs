@@ -5,9 +5,10 @@
 //! residual project { a; b }      s = P·x + b(a(x))
 //! ```
 
+use super::architecture::Pooling;
 use super::network::{Mode, Network, buffer, lines};
 use super::pass::Slope;
-use super::passage::Passage;
+use super::passage::{Passage, Way};
 use super::product::{Product, Source};
 use super::{gradients, pass, passage};
 use crate::tensor::{Batch, Compute, Line, Real, panels};
@@ -37,6 +38,18 @@ enum Reader {
     Sum(usize),
     /// A layer or a passage; or two, where a block has a map on its skip; or one and a skip that ends in this sum.
     Above { first: Above, second: Option<Above>, skip: Option<usize> },
+}
+
+impl Reader {
+    /// The pool that is the only one to read.
+    fn pool<T>(self, passages: &[Passage<T>]) -> Option<usize> {
+        match self {
+            Reader::Above { first: Above::Passage(at), second: None, skip: None } => {
+                matches!(passages[at].way, Way::Pool(_)).then_some(at)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The end of a residual block: what came in, or a map of it, and what its last layer gave.
@@ -153,7 +166,9 @@ impl<T: Real> Network<T> {
         let compute = self.compute.for_work(self.forward_operations(batch));
         self.dropped = matches!(mode, Mode::Train { .. });
         self.plan_frames(&compute, batch);
+        let mut pooled = None;
         for at in 0..self.graph.nodes.len() {
+            let reader = self.graph.readers[at];
             match self.graph.nodes[at] {
                 Node::Layer(at) => {
                     let (before, rest) = self.layers.split_at_mut(at);
@@ -162,6 +177,10 @@ impl<T: Real> Network<T> {
                     if self.dropped && layer.dropout > 0.0 && layer.mask.len() < lines(layer.outputs, rows) {
                         layer.mask = buffer(layer.outputs, rows);
                     }
+                    // What it reads was made before it, the pool that alone reads it comes behind.
+                    pooled = reader.pool(&self.graph.passages).filter(|_| pass::takes_pool(layer));
+                    let passages = self.graph.passages.len();
+                    let (passages, behind) = self.graph.passages.split_at_mut(pooled.unwrap_or(passages));
                     let x = match layer.source {
                         Source::Input => Batch::new(&self.x, batch),
                         Source::Layer(at) => before[at].output(batch),
@@ -169,9 +188,9 @@ impl<T: Real> Network<T> {
                             let sum = &self.graph.sums[at];
                             Batch::new(&sum.y, batch * sum.pixels)
                         }
-                        Source::Passage(at) => self.graph.passages[at].output(batch),
+                        Source::Passage(at) => passages[at].output(batch),
                     };
-                    pass::forward(&compute, layer, x, &mut self.frames, mode);
+                    pass::forward(&compute, layer, x, &mut self.frames, behind.first_mut(), mode);
                 }
                 Node::Sum(at) => {
                     let Sum { skip, end, columns, .. } = self.graph.sums[at];
@@ -179,6 +198,7 @@ impl<T: Real> Network<T> {
                     pass::add(&compute, self.given(skip), self.given(end), columns, &mut y);
                     self.graph.sums[at].y = y;
                 }
+                Node::Passage(at) if pooled == Some(at) => {}
                 Node::Passage(at) => {
                     let mut frames = std::mem::take(&mut self.frames);
                     let (before, rest) = self.graph.passages.split_at_mut(at);
@@ -219,7 +239,10 @@ impl<T: Real> Network<T> {
         self.graph.plan_backward(&self.layers, batch);
         for layer in &mut self.layers {
             let rows = layer.rows(batch);
-            if layer.d.len() < lines(layer.outputs, rows) {
+            if layer.pixels > 1 {
+                // It may change places with z.
+                grow(&mut layer.d, layer.z.len());
+            } else if layer.d.len() < lines(layer.outputs, rows) {
                 layer.d = buffer(layer.outputs, rows);
             }
             if let Some(blend) = &mut layer.blend
@@ -267,6 +290,17 @@ impl<T: Real> Network<T> {
     fn pass_back_to(&mut self, at: usize, compute: &Compute, d_output: ArrayView2<'_, T>) {
         let batch = self.batch;
         let node = self.graph.nodes[at];
+        let pool = self.graph.readers[at].pool(&self.graph.passages);
+        if let (Node::Layer(at), Some(pool)) = (node, pool)
+            && matches!(self.graph.passages[pool].way, Way::Pool(Pooling::Max(_)))
+            && self.layers[at].in_place
+        {
+            // Nothing but the pool has read y, so ∂L/∂z takes its place.
+            let layer = &mut self.layers[at];
+            passage::pass_down_in_place(compute, &self.graph.passages[pool], &mut layer.z, batch);
+            std::mem::swap(&mut layer.z, &mut layer.d);
+            return layer.finish_backward(compute, batch);
+        }
         let mut frames = std::mem::take(&mut self.frames);
         let mut turned = std::mem::take(&mut self.turned);
         let mut branch = std::mem::take(&mut self.graph.branch);

@@ -240,6 +240,7 @@ impl<T: Real> Network<T> {
             weight: weight.expect("a layer that computes has a weight"),
             bias,
             plain: function == Function::Linear && layer.settings.dropout == 0.0 && blend.is_none(),
+            in_place: false,
             norm,
             function,
             blend,

@@ -11,9 +11,9 @@
 use super::blend;
 use super::network::Mode;
 use super::norm;
-use super::passage;
+use super::passage::{self, Passage};
 use super::product::Product;
-use super::window::Window;
+use super::window::{self, Window};
 use crate::base::rng::{Purpose, Stream};
 use crate::tensor::kernels::{self, Function, Left, Patches, Path, flat, flat_mut};
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Real, panels};
@@ -82,6 +82,8 @@ struct Forward<'a, T> {
     curve: BatchMut<'a, T>,
     /// Of a convolution: room for an image.
     frame: &'a mut [Line<T>],
+    /// What a pool that follows makes of the output; empty where none does.
+    pooled: BatchMut<'a, T>,
 }
 
 /// Pieces by rows of a layer's forward pass, and groups of panels of each.
@@ -99,12 +101,18 @@ pub(super) fn scratch<T: Real>(compute: &Compute, layer: &Product<T>, batch: usi
     number * groups * layer.window.as_ref().map_or(0, Window::scratch)
 }
 
-/// z and y of a layer for the batch x. `frames`: scratch.
+/// Whether a pool that alone reads a layer is done with it, image by image, while what it reads is in the second cache.
+pub(super) fn takes_pool<T: Real>(layer: &Product<T>) -> bool {
+    layer.window.is_some() && layer.norm.is_none() && layer.dropout == 0.0
+}
+
+/// z and y of a layer for the batch x. `frames`: scratch. `pool`: one that [`takes_pool`] asks for.
 pub(super) fn forward<T: Real>(
     compute: &Compute,
     layer: &mut Product<T>,
     x: Batch<'_, T>,
     frames: &mut [Line<T>],
+    pool: Option<&mut Passage<T>>,
     mode: Mode,
 ) {
     let path = compute.path();
@@ -112,6 +120,12 @@ pub(super) fn forward<T: Real>(
     let (rows, count) = (layer.rows(batch), panels::panels(layer.outputs));
     let (number, groups) = forward_pieces(compute, layer, batch);
     let drops = layer.dropout > 0.0 && matches!(mode, Mode::Train { .. });
+    // Nobody asks for z after training, and relu's slope can be told from y.
+    layer.in_place = layer.function == Function::Relu
+        && layer.blend.is_none()
+        && layer.dropout == 0.0
+        && matches!(mode, Mode::Train { .. });
+    let in_place = layer.in_place;
     let Product { weight, bias, norm, blend, z, y, mask, name, function, dropout, inputs, outputs, plain, .. } = layer;
     let (window, unit) = (&layer.window, layer.pixels);
     let (inputs, outputs, function, dropout, plain) = (*inputs, *outputs, *function, *dropout, *plain);
@@ -122,8 +136,9 @@ pub(super) fn forward<T: Real>(
     let share = blend.as_ref().map(|blend| blend.a());
     let finish = |piece: &mut Forward<'_, T>, panels: Range<usize>, rows: Range<usize>| {
         for panel in panels {
-            let z = &piece.z.panel(panel)[rows.clone()];
+            let z = &mut piece.z.panel(panel)[rows.clone()];
             match share {
+                _ if in_place => kernels::rectify(path, None, z),
                 Some(a) => {
                     let curve = &mut piece.curve.panel(panel)[rows.clone()];
                     blend::forward(path, a, function, z, curve, &mut piece.y.panel(panel)[rows.clone()]);
@@ -147,11 +162,33 @@ pub(super) fn forward<T: Real>(
     let follow = |piece: &mut Forward<'_, T>, panels: Range<usize>, rows: Range<usize>| {
         if let Some(bias) = bias {
             for panel in panels.clone() {
-                kernels::add_bias(path, &bias[piece.panel + panel], &mut piece.z.panel(panel)[rows.clone()]);
+                let (bias, z) = (&bias[piece.panel + panel], &mut piece.z.panel(panel)[rows.clone()]);
+                match fused && in_place {
+                    true => kernels::rectify(path, Some(bias), z),
+                    false => kernels::add_bias(path, bias, z),
+                }
             }
         }
-        if fused {
+        if fused && !(in_place && bias.is_some()) {
             finish(piece, panels, rows);
+        }
+    };
+    let (mut no_pool, mut no_scratch) = ([], []);
+    let (pooled, pooling) = match pool {
+        Some(pool) => {
+            let lines = &mut pool.y[..count * panels::spaced(batch * pool.rows_to)];
+            (BatchMut::new(lines, count, batch * pool.rows_to), Some((pool.way, pool.area.1, pool.rows_to)))
+        }
+        None => (BatchMut::new(&mut no_pool, count, rows), None),
+    };
+    let rows_pooled = pooling.map_or(0, |(_, _, rows)| rows);
+    let pool_image = |piece: &mut Forward<'_, T>, example: usize| {
+        let Some((passage::Way::Pool(pooling), width, rows)) = pooling else { return };
+        for panel in 0..piece.pooled.panels() {
+            let from = if plain || in_place { &mut piece.z } else { &mut piece.y };
+            let image = &from.panel(panel)[example * unit..(example + 1) * unit];
+            let to = &mut piece.pooled.panel(panel)[example * rows..(example + 1) * rows];
+            passage::pool(path, pooling, image, width, to);
         }
     };
     let work = |piece: &mut Forward<'_, T>| {
@@ -172,14 +209,21 @@ pub(super) fn forward<T: Real>(
                 piece.frame.fill(Line::ZERO);
                 for example in 0..piece.z.rows() / unit {
                     window.fill(x, piece.first / unit + example, piece.frame);
-                    let rows = example * unit..(example + 1) * unit;
                     let mut panel = 0;
                     while panel < count {
                         let b = |panel: usize| weight.panel(first + panel);
-                        let done = convolve(path, window.patches(piece.frame), b, &mut piece.z, panel, rows.clone());
-                        follow(piece, panel..panel + done, rows.clone());
+                        let mut done = 1;
+                        // Some rows of the image at a time, so that what follows finds them in the first cache.
+                        for rows in window.bands() {
+                            let patches = window.patches(piece.frame, rows.start);
+                            let pixels = rows.start * window.to.1..rows.end * window.to.1;
+                            let rows = example * unit + pixels.start..example * unit + pixels.end;
+                            done = convolve(path, patches, b, &mut piece.z, panel, rows.clone());
+                            follow(piece, panel..panel + done, rows);
+                        }
                         panel += done;
                     }
+                    pool_image(piece, example);
                 }
             }
         }
@@ -198,12 +242,13 @@ pub(super) fn forward<T: Real>(
             first: 0,
             panel: 0,
             z: room(z, true, count, rows),
-            y: room(y, !plain, count, rows),
+            y: room(y, !plain && !in_place, count, rows),
             mask: room(mask, drops, count, rows),
             curve: room(curve, has_curve, count, rows),
             frame: frames,
+            pooled,
         };
-        compute.each(&mut whole.cut(unit, number, groups, count, need), work);
+        compute.each(&mut whole.cut((unit, rows_pooled), number, groups, count, need), work);
         return;
     };
     let whole = Forward {
@@ -214,19 +259,21 @@ pub(super) fn forward<T: Real>(
         mask: BatchMut::new(&mut [], count, rows),
         curve: BatchMut::new(&mut [], count, rows),
         frame: frames,
+        pooled,
     };
-    compute.each(&mut whole.cut(unit, number, groups, count, need), work);
+    compute.each(&mut whole.cut((unit, 0), number, groups, count, need), work);
     norm::forward(compute, norm, z, outputs, rows, matches!(mode, Mode::Train { .. }));
     let whole = Forward {
         first: 0,
         panel: 0,
         z: room(z, true, count, rows),
-        y: room(y, !plain, count, rows),
+        y: room(y, !plain && !in_place, count, rows),
         mask: room(mask, drops, count, rows),
         curve: room(curve, has_curve, count, rows),
-        frame: &mut [],
+        frame: &mut no_scratch,
+        pooled: BatchMut::new(&mut [], count, rows),
     };
-    compute.each(&mut whole.cut(unit, number, groups, count, 0), |piece| {
+    compute.each(&mut whole.cut((unit, 0), number, groups, count, 0), |piece| {
         finish(piece, 0..piece.z.panels(), 0..piece.z.rows());
         drop_units(piece);
     });
@@ -239,15 +286,22 @@ fn room<T: Real>(lines: &mut [Line<T>], there: bool, count: usize, rows: usize) 
 }
 
 impl<'a, T: Real> Forward<'a, T> {
-    /// Into `number` parts by rows, in multiples of `unit`, and these into groups of panels where that keeps more
-    /// threads busy, each with its part of `need` lines of scratch.
-    fn cut(self, unit: usize, number: usize, groups: usize, count: usize, need: usize) -> Pieces<Forward<'a, T>> {
-        let rows = self.z.rows() / unit;
+    /// Into `number` parts by examples, which have so many rows here and behind a pool, and these into groups of panels
+    /// where that keeps more threads busy, each with its part of `need` lines of scratch.
+    fn cut(
+        self,
+        units: (usize, usize),
+        number: usize,
+        groups: usize,
+        count: usize,
+        need: usize,
+    ) -> Pieces<Forward<'a, T>> {
+        let examples = self.z.rows() / units.0;
         let mut items: Pieces<Forward<'_, T>> = SmallVec::new();
         let mut rest = self;
         for at in 0..number {
-            let height = (rows - rest.first / unit).div_ceil(number - at);
-            let (mut band, others) = rest.split_rows(height * unit, need * groups);
+            let height = (examples - rest.first / units.0).div_ceil(number - at);
+            let (mut band, others) = rest.split_rows(height, units, need * groups);
             for group in 0..groups {
                 let width = (count - band.panel).div_ceil(groups - group);
                 let (piece, others) = band.split_panels(width, need);
@@ -259,25 +313,30 @@ impl<'a, T: Real> Forward<'a, T> {
         items
     }
 
-    fn split_rows(self, height: usize, need: usize) -> (Forward<'a, T>, Forward<'a, T>) {
-        let Forward { first, panel, z, y, mask, curve, frame } = self;
+    fn split_rows(self, examples: usize, units: (usize, usize), need: usize) -> (Forward<'a, T>, Forward<'a, T>) {
+        let Forward { first, panel, z, y, mask, curve, frame, pooled } = self;
+        let height = examples * units.0;
         let ((z, z2), (y, y2)) = (z.split_rows(height), y.split_rows(height));
         let ((mask, mask2), (curve, curve2)) = (mask.split_rows(height), curve.split_rows(height));
         let (frame, frame2) = frame.split_at_mut(need);
+        let (pooled, pooled2) = pooled.split_rows(examples * units.1);
+        let first2 = first + height;
         (
-            Forward { first, panel, z, y, mask, curve, frame },
-            Forward { first: first + height, panel, z: z2, y: y2, mask: mask2, curve: curve2, frame: frame2 },
+            Forward { first, panel, z, y, mask, curve, frame, pooled },
+            Forward { first: first2, panel, z: z2, y: y2, mask: mask2, curve: curve2, frame: frame2, pooled: pooled2 },
         )
     }
 
     fn split_panels(self, width: usize, need: usize) -> (Forward<'a, T>, Forward<'a, T>) {
-        let Forward { first, panel, z, y, mask, curve, frame } = self;
+        let Forward { first, panel, z, y, mask, curve, frame, pooled } = self;
         let ((z, z2), (y, y2)) = (z.split_panels(width), y.split_panels(width));
         let ((mask, mask2), (curve, curve2)) = (mask.split_panels(width), curve.split_panels(width));
         let (frame, frame2) = frame.split_at_mut(need);
+        let (pooled, pooled2) = pooled.split_panels(width);
+        let panel2 = panel + width;
         (
-            Forward { first, panel, z, y, mask, curve, frame },
-            Forward { first, panel: panel + width, z: z2, y: y2, mask: mask2, curve: curve2, frame: frame2 },
+            Forward { first, panel, z, y, mask, curve, frame, pooled },
+            Forward { first, panel: panel2, z: z2, y: y2, mask: mask2, curve: curve2, frame: frame2, pooled: pooled2 },
         )
     }
 }
@@ -303,7 +362,7 @@ fn multiply<'b, T: Real>(
 }
 
 /// The same for patches.
-fn convolve<'b, T: Real>(
+pub(super) fn convolve<'b, T: Real>(
     path: Path,
     a: Patches<'_, T>,
     b: impl Fn(usize) -> &'b [Line<T>],
@@ -475,7 +534,7 @@ pub(super) fn pass_down<T: Real>(
     batch: usize,
 ) {
     if let Some(window) = &layer.window {
-        return pass_down_window(compute, layer, window, more, slope, d, turned, frames, batch);
+        return window::pass_down(compute, layer, window, more, slope, d, turned, frames, batch);
     }
     let path = compute.path();
     let rows = layer.rows(batch);
@@ -521,72 +580,4 @@ pub(super) fn pass_down<T: Real>(
         rest = Below { first: rest.first + width, d: d_rest, turned: turned_rest };
     }
     compute.each(&mut items, work);
-}
-
-/// The same for a convolution: image by image, with the kernel read backwards.
-#[allow(clippy::too_many_arguments)]
-fn pass_down_window<T: Real>(
-    compute: &Compute,
-    layer: &Product<T>,
-    window: &Window,
-    more: Option<Batch<'_, T>>,
-    slope: Option<&Slope<'_, T>>,
-    d: &mut [Line<T>],
-    turned: &mut [Line<T>],
-    frames: &mut [Line<T>],
-    batch: usize,
-) {
-    struct Image<'a, T> {
-        /// First example.
-        first: usize,
-        d: BatchMut<'a, T>,
-        frame: &'a mut [Line<T>],
-    }
-    let path = compute.path();
-    let (taps, outputs, unit) = (window.taps(), layer.outputs, window.pixels_from());
-    let count = panels::panels(window.channels);
-    let length = outputs * taps;
-    let weight = layer.weight.arrays.value.lines();
-    let mut panels: Pieces<(usize, &mut [Line<T>])> = turned[..count * length].chunks_mut(length).enumerate().collect();
-    compute.each(&mut panels, |(panel, turned)| {
-        kernels::turn_patches(path, weight, window.channels, taps, *panel * LANES, turned);
-    });
-    drop(panels);
-    let turned = &*turned;
-    let dz = Batch::new(&layer.d, layer.rows(batch));
-    let need = window.scratch_back(outputs);
-    let number = passage::number(compute, batch);
-    let mut items: Pieces<Image<'_, T>> = SmallVec::new();
-    let (mut first, mut rest, mut frames) = (0, BatchMut::new(d, count, batch * unit), frames);
-    for at in 0..number {
-        let height = (batch - first).div_ceil(number - at);
-        let (d, others) = rest.split_rows(height * unit);
-        let (frame, left) = frames.split_at_mut(need);
-        items.push(Image { first, d, frame });
-        (first, rest, frames) = (first + height, others, left);
-    }
-    compute.each(&mut items, |piece| {
-        piece.frame.fill(Line::ZERO);
-        for example in 0..piece.d.rows() / unit {
-            let number = piece.first + example;
-            window.fill_back(dz, outputs, number, piece.frame);
-            let (here, whole) = (example * unit..(example + 1) * unit, number * unit..(number + 1) * unit);
-            let mut panel = 0;
-            while panel < count {
-                let b = |panel: usize| &turned[panel * length..][..length];
-                let patches = window.patches_back(piece.frame);
-                let done = convolve(path, patches, b, &mut piece.d, panel, here.clone());
-                for panel in panel..panel + done {
-                    let d = &mut piece.d.panel(panel)[here.clone()];
-                    if let Some(more) = &more {
-                        kernels::add(path, flat(&more.panel(panel)[whole.clone()]), flat_mut(d));
-                    }
-                    if let Some(slope) = slope {
-                        slope.apply(path, panel, whole.clone(), d);
-                    }
-                }
-                panel += done;
-            }
-        }
-    });
 }

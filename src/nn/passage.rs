@@ -138,12 +138,36 @@ pub(super) fn forward<T: Real>(compute: &Compute, passage: &mut Passage<T>, x: B
     });
 }
 
-fn pool<T: Real>(path: Path, pooling: Pooling, x: &[Line<T>], width: usize, y: &mut [Line<T>]) {
+/// One panel of an image.
+pub(super) fn pool<T: Real>(path: Path, pooling: Pooling, x: &[Line<T>], width: usize, y: &mut [Line<T>]) {
     match pooling {
         Pooling::Max(size) => kernels::pool_max(path, x, width, size, y),
         Pooling::Average(size) => kernels::pool_average(path, x, width, size, y),
         Pooling::Global => y[0] = kernels::pool_all(path, x),
     }
+}
+
+/// ∂L/∂z of what a pool of maxima alone reads, written over the output of relu there: what is read is not brought into
+/// the caches twice. `x`: what it read.
+pub(super) fn pass_down_in_place<T: Real>(compute: &Compute, passage: &Passage<T>, x: &mut [Line<T>], batch: usize) {
+    let Passage { way, area, rows_from, rows_to, columns_from, .. } = *passage;
+    let Way::Pool(Pooling::Max(size)) = way else { panic!("only a maximum leaves what it read unneeded") };
+    let path = compute.path();
+    let count = panels::panels(columns_from);
+    let rows = batch * rows_from;
+    let (y, dy) = (passage.output(batch), Batch::new(&passage.d, batch * rows_to));
+    let x = BatchMut::new(&mut x[..count * panels::spaced(rows)], count, rows);
+    compute.each(&mut cut(compute, x, rows_from, &mut [], 0), |piece| {
+        for example in 0..piece.to.rows() / rows_from {
+            let number = piece.first + example;
+            let there = number * rows_to..(number + 1) * rows_to;
+            for panel in 0..count {
+                let x = &mut piece.to.panel(panel)[example * rows_from..(example + 1) * rows_from];
+                let (y, dy) = (&y.panel(panel)[there.clone()], &dy.panel(panel)[there.clone()]);
+                kernels::pool_max_backward_in_place(path, y, dy, area.1, size, x);
+            }
+        }
+    });
 }
 
 /// ∂L/∂z of what a passage reads, from its own ∂L/∂y, plus `more`, times `slope`. `x`: what it read.

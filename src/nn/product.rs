@@ -71,6 +71,8 @@ pub(super) struct Product<T> {
     pub outputs: usize,
     /// Whether y is z: a linear layer without dropout.
     pub plain: bool,
+    /// Whether the last forward pass wrote y over z.
+    pub in_place: bool,
     /// [row, out]
     pub z: Vec<Line<T>>,
     /// [row, out]; empty when the output is z itself.
@@ -90,7 +92,7 @@ impl<T: Real> Product<T> {
     }
 
     pub fn output(&self, batch: usize) -> Batch<'_, T> {
-        Batch::new(if self.plain { &self.z } else { &self.y }, self.rows(batch))
+        Batch::new(if self.plain || self.in_place { &self.z } else { &self.y }, self.rows(batch))
     }
 
     /// u: what the product and the bias gave.

@@ -17,9 +17,13 @@
 //! are written down, some rows of an image at a time.
 
 use super::architecture::{Layer, Padding};
+use super::pass::{Pieces, Slope, convolve};
+use super::passage;
+use super::product::Product;
 use crate::tensor::kernels::{self, Left, Patches, Path, Reads, flat, flat_mut};
-use crate::tensor::{BLOCK, Batch, LANES, Line, Real, panels};
+use crate::tensor::{BLOCK, Batch, BatchMut, Compute, LANES, Line, Real, panels};
 use ndarray::{ArrayViewMut2, Axis};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Where a convolution's taps are.
@@ -178,14 +182,25 @@ impl Window {
         }
     }
 
-    /// The patches of an image in its frame.
-    pub fn patches<'a, T: Real>(&'a self, frame: &'a [Line<T>]) -> Patches<'a, T> {
+    /// The rows of what it gives, a few at a time.
+    pub fn bands(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        bands(self.to)
+    }
+
+    /// The same of what it reads.
+    pub fn bands_back(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        bands(self.from)
+    }
+
+    /// The patches of an image in its frame, from this row on.
+    pub fn patches<'a, T: Real>(&'a self, frame: &'a [Line<T>], row: usize) -> Patches<'a, T> {
         let number = if self.is_first { 1 } else { LANES };
+        let row_step = self.stride * self.frame().1 * number;
         Patches {
-            numbers: flat(frame),
+            numbers: &flat(frame)[row * row_step..],
             taps: &self.taps,
             step: self.stride * number,
-            row_step: self.stride * self.frame().1 * number,
+            row_step,
             columns: self.to.1,
         }
     }
@@ -195,7 +210,7 @@ impl Window {
         let mut frame = vec![Line::ZERO; self.scratch()];
         for (example, mut to) in examples.zip(to.axis_chunks_iter_mut(Axis(0), self.pixels_to())) {
             self.fill(x, example, &mut frame);
-            let patches = self.patches(&frame);
+            let patches = self.patches(&frame, 0);
             for (pixel, mut row) in to.rows_mut().into_iter().enumerate() {
                 let first = pixel / self.to.1 * patches.row_step + pixel % self.to.1 * patches.step;
                 row.iter_mut().zip(patches.taps).for_each(|(to, tap)| *to = patches.numbers[first + *tap as usize]);
@@ -224,9 +239,11 @@ impl Window {
         }
     }
 
-    pub fn patches_back<'a, T: Real>(&'a self, frame: &'a [Line<T>]) -> Patches<'a, T> {
+    /// The patches of ∂L/∂z in its frame, from this row on.
+    pub fn patches_back<'a, T: Real>(&'a self, frame: &'a [Line<T>], row: usize) -> Patches<'a, T> {
         let row_step = self.frame_back().1 * LANES;
-        Patches { numbers: flat(frame), taps: &self.taps_back, step: LANES, row_step, columns: self.from.1 }
+        let numbers = &flat(frame)[row * row_step..];
+        Patches { numbers, taps: &self.taps_back, step: LANES, row_step, columns: self.from.1 }
     }
 
     /// Adds to the gradient of W: lines [channel · tap] from `first` on, of some channels of one panel, for one panel of
@@ -325,7 +342,7 @@ impl Window {
 
     /// The patches of some rows of an image in panels: [pixel, channel · tap].
     fn write_down<T: Real>(&self, path: Path, frame: &[Line<T>], rows: Range<usize>, to: &mut [Line<T>]) {
-        let patches = self.patches(frame);
+        let patches = self.patches(frame, 0);
         let pixels = rows.len() * self.to.1;
         for (panel, taps) in patches.taps.chunks(LANES).enumerate() {
             for (row, to) in rows.clone().zip(to[panel * pixels..][..pixels].chunks_mut(self.to.1)) {
@@ -333,4 +350,84 @@ impl Window {
             }
         }
     }
+}
+
+/// Rows of an image, as many at a time as the first cache holds beside a block of a weight.
+fn bands((height, width): (usize, usize)) -> impl Iterator<Item = Range<usize>> {
+    const PIXELS: usize = 128;
+    let at_once = (PIXELS / width).max(1);
+    (0..height).step_by(at_once).map(move |row| row..height.min(row + at_once))
+}
+
+/// ∂L/∂z of what a convolution reads, image by image; see [`super::pass::pass_down`].
+#[allow(clippy::too_many_arguments)]
+pub(super) fn pass_down<T: Real>(
+    compute: &Compute,
+    layer: &Product<T>,
+    window: &Window,
+    more: Option<Batch<'_, T>>,
+    slope: Option<&Slope<'_, T>>,
+    d: &mut [Line<T>],
+    turned: &mut [Line<T>],
+    frames: &mut [Line<T>],
+    batch: usize,
+) {
+    struct Image<'a, T> {
+        /// First example.
+        first: usize,
+        d: BatchMut<'a, T>,
+        frame: &'a mut [Line<T>],
+    }
+    let path = compute.path();
+    let (taps, outputs, unit) = (window.taps(), layer.outputs, window.pixels_from());
+    let count = panels::panels(window.channels);
+    let length = outputs * taps;
+    let weight = layer.weight.arrays.value.lines();
+    let mut parts: Pieces<(usize, &mut [Line<T>])> = turned[..count * length].chunks_mut(length).enumerate().collect();
+    compute.each(&mut parts, |(panel, turned)| {
+        kernels::turn_patches(path, weight, window.channels, taps, *panel * LANES, turned);
+    });
+    drop(parts);
+    let turned = &*turned;
+    let dz = Batch::new(&layer.d, layer.rows(batch));
+    let need = window.scratch_back(outputs);
+    let number = passage::number(compute, batch);
+    let mut items: Pieces<Image<'_, T>> = SmallVec::new();
+    let (mut first, mut rest, mut frames) = (0, BatchMut::new(d, count, batch * unit), frames);
+    for at in 0..number {
+        let height = (batch - first).div_ceil(number - at);
+        let (d, others) = rest.split_rows(height * unit);
+        let (frame, left) = frames.split_at_mut(need);
+        items.push(Image { first, d, frame });
+        (first, rest, frames) = (first + height, others, left);
+    }
+    compute.each(&mut items, |piece| {
+        piece.frame.fill(Line::ZERO);
+        for example in 0..piece.d.rows() / unit {
+            let number = piece.first + example;
+            window.fill_back(dz, outputs, number, piece.frame);
+            let mut panel = 0;
+            while panel < count {
+                let b = |panel: usize| &turned[panel * length..][..length];
+                let mut done = 1;
+                for rows in window.bands_back() {
+                    let pixels = rows.start * window.from.1..rows.end * window.from.1;
+                    let here = example * unit + pixels.start..example * unit + pixels.end;
+                    let whole = number * unit + pixels.start..number * unit + pixels.end;
+                    let patches = window.patches_back(piece.frame, rows.start);
+                    done = convolve(path, patches, b, &mut piece.d, panel, here.clone());
+                    for panel in panel..panel + done {
+                        let d = &mut piece.d.panel(panel)[here.clone()];
+                        if let Some(more) = &more {
+                            kernels::add(path, flat(&more.panel(panel)[whole.clone()]), flat_mut(d));
+                        }
+                        if let Some(slope) = slope {
+                            slope.apply(path, panel, whole.clone(), d);
+                        }
+                    }
+                }
+                panel += done;
+            }
+        }
+    });
 }

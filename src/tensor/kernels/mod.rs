@@ -131,7 +131,7 @@ pub use update::*;
 use super::{LANES, Line};
 
 /// What numbers need beyond arithmetic: their own tiles and their own transposition.
-pub trait Number: tile::Tiles + convolve::Convolve + transpose::Turn {}
+pub trait Number: tile::Tiles + convolve::Convolve + pooling::PoolMax + transpose::Turn {}
 
 impl Number for f32 {}
 impl Number for f64 {}

@@ -190,6 +190,19 @@ pub fn networks() -> Vec<(&'static str, Architecture)> {
     pool(&mut net, "g", Pooling::Global);
     all.push(("a block on the input, a pool at the end", net));
 
+    // What is written over what was read, with and without a norm.
+    let relu = |norm| with(Activation::Relu, norm);
+    let mut net = images(2, (9, 10));
+    conv(&mut net, "c1", 19, (3, 1, SAME), relu(None));
+    pool(&mut net, "p1", Pooling::Max(2));
+    conv(&mut net, "c2", 5, (3, 1, SAME), relu(Some(Norm::Batch)));
+    pool(&mut net, "p2", Pooling::Max(2));
+    residual(&mut net, "r1", false, &[("a", 6, (3, 1, SAME), relu(None)), ("b", 5, (3, 1, SAME), linear())]);
+    conv(&mut net, "c3", 4, (3, 1, SAME), relu(None));
+    pool(&mut net, "p3", Pooling::Average(2));
+    dense(&mut net, "out", 4, linear());
+    all.push(("relu and maxima", net));
+
     let mut net = images(2, (4, 4));
     pool(&mut net, "p1", Pooling::Max(2));
     dense(&mut net, "out", 4, linear());
@@ -255,6 +268,11 @@ fn the_gradient_of_a_maximum_goes_to_the_first_of_equals() {
         kernels::pool_max_backward(path, &clean, &y, &[line(5.0), line(6.0)], 5, 2, &mut dx);
         let expected = [5.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0].map(line);
         assert_eq!(dx, expected, "{}", path.word());
+        // Of relu's outputs, whose slope at a maximum of 0 is 0.
+        let mut x = [0.0, 0.0, 3.0, 7.0, 9.0, 0.0, 0.0, 0.0, 7.0, 9.0].map(line);
+        kernels::pool_max(path, &x, 5, 2, &mut y);
+        kernels::pool_max_backward_in_place(path, &y, &[line(5.0), line(6.0)], 5, 2, &mut x);
+        assert_eq!(x, [0.0, 0.0, 0.0, 6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0].map(line), "{}", path.word());
     }
 }
 

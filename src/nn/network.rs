@@ -22,7 +22,7 @@ use super::gradients::{self, Update};
 use super::graph::{Graph, Node, Sum};
 use super::init;
 use super::layers::{ParameterShape, Role};
-use super::norm::Normed;
+use super::norm::{self, Normed};
 use super::parameter::{Parameter, Slot, SlotKind};
 use super::pass;
 use super::passage::{Passage, Way};
@@ -230,6 +230,7 @@ impl<T: Real> Network<T> {
             mean: Vec::new(),
             inverse: Vec::new(),
             of_the_batch: false,
+            sums: Vec::new(),
         });
         let blend = share.map(|share| Blend { share: Learned::new(share, 1), curve: Vec::new(), slope: Vec::new() });
         let function = layer.settings.activation.function();
@@ -273,6 +274,7 @@ impl<T: Real> Network<T> {
                 let statistics = norm.statistics(rows, layer.outputs);
                 norm.mean = vec![T::ZERO; statistics];
                 norm.inverse = vec![T::ZERO; statistics];
+                norm.sums = vec![[[0.0; LANES]; 2]; norm::blocks(rows, layer.outputs)];
             }
             if let Some(blend) = &mut layer.blend {
                 blend.curve = buffer(layer.outputs, rows);

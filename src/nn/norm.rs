@@ -6,12 +6,14 @@
 //! batch: μ, σ² over the batch in training, running averages in evaluation and while the layer is frozen
 //! ```
 //!
-//! Variances divide by n, running ones by n − 1, as in PyTorch. Sums are f64 in 16 lanes (index mod 16) and added
-//! in order, so that no thread and no SIMD path changes a bit.
+//! Variances divide by n, running ones by n − 1, as in PyTorch. Sums are f64: over units in 16 lanes (index mod
+//! 16), which are added in order; over examples in blocks of 8192 rows, whose sums are added in order. So no thread and no
+//! SIMD path changes a bit.
 
 use super::architecture::Norm;
 use super::pass::{Pieces, pieces};
 use super::product::{Held, Learned};
+use crate::tensor::kernels;
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Real, panels};
 use smallvec::SmallVec;
 
@@ -35,6 +37,8 @@ pub(super) struct Normed<T> {
     pub inverse: Vec<T>,
     /// Whether the last forward pass took μ and σ² from its batch.
     pub of_the_batch: bool,
+    /// Scratch of a batch norm: two sums for every block of every panel.
+    pub sums: Vec<[[f64; LANES]; 2]>,
 }
 
 impl<T: Real> Normed<T> {
@@ -67,9 +71,11 @@ pub(super) fn backward<T: Real>(
     outputs: usize,
     rows: usize,
 ) {
-    sums(compute, norm, Batch::new(d, rows), outputs);
     match norm.kind {
-        Norm::Layer | Norm::Rms => back_over_units(compute, norm, d, outputs, rows),
+        Norm::Layer | Norm::Rms => {
+            sums(compute, norm, Batch::new(d, rows), outputs);
+            back_over_units(compute, norm, d, outputs, rows);
+        }
         Norm::Batch => back_over_examples(compute, norm, d, outputs, rows),
     }
 }
@@ -186,13 +192,51 @@ fn back_over_units<T: Real>(compute: &Compute, norm: &mut Normed<T>, d: &mut [Li
 
 // --- batch
 
-/// One panel of a batch with its statistics.
+/// Rows of a batch that are one block of a sum over it: so many that a batch of vectors is one block as a rule, and few
+/// enough that the pixels of images keep several threads busy.
+const ROWS: usize = 8192;
+
+/// Some rows of one panel of a batch, and what they add to two sums over it.
 struct Column<'a, T> {
     panel: usize,
+    /// First row.
+    first: usize,
     lines: &'a mut [Line<T>],
-    mean: &'a mut [T],
-    inverse: &'a mut [T],
-    running: Option<[&'a mut Line<T>; 2]>,
+    sums: &'a mut [[f64; LANES]; 2],
+}
+
+/// All panels of a batch in blocks of rows, block after block within a panel.
+fn columns<'a, T: Real>(
+    lines: &'a mut [Line<T>],
+    rows: usize,
+    outputs: usize,
+    sums: &'a mut [[[f64; LANES]; 2]],
+) -> Pieces<Column<'a, T>> {
+    let stride = panels::spaced(rows);
+    let mut sums = sums.iter_mut();
+    let mut columns: Pieces<Column<'_, T>> = SmallVec::new();
+    for (panel, lines) in lines[..panels::panels(outputs) * stride].chunks_mut(stride).enumerate() {
+        for (block, lines) in lines[..rows].chunks_mut(ROWS).enumerate() {
+            let sums = sums.next().expect("`Normed::sums` has room for every block");
+            columns.push(Column { panel, first: block * ROWS, lines, sums });
+        }
+    }
+    columns
+}
+
+/// Blocks of all panels of a batch.
+pub(super) fn blocks(rows: usize, outputs: usize) -> usize {
+    panels::panels(outputs) * rows.div_ceil(ROWS)
+}
+
+/// One of the two sums of every panel, block sums added in order.
+fn total(sums: &[[[f64; LANES]; 2]], which: usize, rows: usize, panel: usize) -> [f64; LANES] {
+    let blocks = rows.div_ceil(ROWS);
+    let mut total = [0.0; LANES];
+    for sums in &sums[panel * blocks..][..blocks] {
+        total.iter_mut().zip(&sums[which]).for_each(|(total, sum)| *total += sum);
+    }
+    total
 }
 
 fn over_examples<T: Real>(
@@ -203,40 +247,40 @@ fn over_examples<T: Real>(
     rows: usize,
     train: bool,
 ) {
-    let Normed { epsilon, gain, shift, running, affine, mean, inverse, of_the_batch, .. } = norm;
+    let Normed { epsilon, gain, shift, running, affine, mean, inverse, of_the_batch, sums, .. } = norm;
     *of_the_batch = train && !gain.held.frozen;
-    let (of_the_batch, epsilon) = (*of_the_batch, *epsilon);
+    let (of_the_batch, epsilon, path) = (*of_the_batch, *epsilon, compute.path());
     let affine = Batch::new(affine, rows);
     let gain = gain.held.arrays.value.lines();
     let shift = shift.as_ref().map(|shift| shift.held.arrays.value.lines());
     let [average, variance] = running.as_mut().expect("a batch norm has running averages");
     let averages = average.arrays.value.lines_mut().iter_mut().zip(variance.arrays.value.lines_mut());
-    let stride = panels::spaced(rows);
-    let mut columns: Pieces<Column<'_, T>> = SmallVec::new();
-    let lines = z[..panels::panels(outputs) * stride].chunks_mut(stride);
-    let statistics = mean.chunks_mut(LANES).zip(inverse.chunks_mut(LANES));
-    for (panel, ((lines, (mean, inverse)), (average, variance))) in lines.zip(statistics).zip(averages).enumerate() {
-        let running = Some([average, variance]);
-        columns.push(Column { panel, lines: &mut lines[..rows], mean, inverse, running });
-    }
-    compute.each(&mut columns, |column| {
-        let u = affine.panel(column.panel);
-        let [average, variance] = column.running.as_mut().expect("just given");
-        let (mut means, mut squares) = ([0.0; LANES], [0.0; LANES]);
-        if of_the_batch {
-            for u in u {
-                means.iter_mut().zip(&u.0).for_each(|(mean, u)| *mean += u.to_f64());
-            }
-            means.iter_mut().for_each(|mean| *mean /= rows as f64);
-            for u in u {
-                for lane in 0..LANES {
-                    let apart = u.0[lane].to_f64() - means[lane];
-                    squares[lane] += apart * apart;
-                }
-            }
+    if of_the_batch {
+        compute.each(&mut columns(z, rows, outputs, sums), |column| {
+            let u = &affine.panel(column.panel)[column.first..][..column.lines.len()];
+            column.sums[0] = kernels::sum_wide(path, u);
+        });
+        for (panel, mean) in mean.chunks_mut(LANES).enumerate().take(panels::panels(outputs)) {
+            // Wide until the squares have been taken: in the second sum of the panel's first block.
+            let means = total(sums, 0, rows, panel).map(|sum| sum / rows as f64);
+            mean.iter_mut().zip(means).for_each(|(mean, wide)| *mean = T::from_f64(wide));
+            let blocks = rows.div_ceil(ROWS);
+            sums[panel * blocks..][..blocks].iter_mut().for_each(|sums| sums[0] = means);
         }
-        for lane in 0..used(outputs, column.panel) {
-            let (mean, square) = if of_the_batch {
+        compute.each(&mut columns(z, rows, outputs, sums), |column| {
+            let u = &affine.panel(column.panel)[column.first..][..column.lines.len()];
+            column.sums[1] = kernels::sum_squares_apart(path, u, &column.sums[0]);
+        });
+    }
+    let statistics = mean.chunks_mut(LANES).zip(inverse.chunks_mut(LANES));
+    for (panel, ((mean, inverse), (average, variance))) in statistics.zip(averages).enumerate() {
+        let blocks = rows.div_ceil(ROWS);
+        let (means, squares) = match of_the_batch {
+            true => (sums[panel * blocks][0], total(sums, 1, rows, panel)),
+            false => ([0.0; LANES], [0.0; LANES]),
+        };
+        for lane in 0..used(outputs, panel) {
+            let (own_mean, square) = if of_the_batch {
                 let follow = |old: T, new: f64| T::from_f64((1.0 - MOMENTUM) * old.to_f64() + MOMENTUM * new);
                 average.0[lane] = follow(average.0[lane], means[lane]);
                 // One example tells nothing about a variance.
@@ -247,17 +291,23 @@ fn over_examples<T: Real>(
             } else {
                 (average.0[lane].to_f64(), variance.0[lane].to_f64())
             };
-            column.mean[lane] = T::from_f64(mean);
-            column.inverse[lane] = T::from_f64(1.0 / (square + epsilon).sqrt());
+            mean[lane] = T::from_f64(own_mean);
+            inverse[lane] = T::from_f64(1.0 / (square + epsilon).sqrt());
         }
-        let (gain, shift) = (&gain[column.panel].0, shift.map(|shift| &shift[column.panel].0));
-        for (z, u) in column.lines.iter_mut().zip(u) {
-            for lane in 0..LANES {
-                let scaled = (u.0[lane] - column.mean[lane]) * column.inverse[lane] * gain[lane];
-                z.0[lane] = shift.map_or(scaled, |shift| scaled + shift[lane]);
-            }
-        }
+    }
+    let (mean, inverse) = (&*mean, &*inverse);
+    compute.each(&mut columns(z, rows, outputs, sums), |column| {
+        let u = &affine.panel(column.panel)[column.first..][..column.lines.len()];
+        let lanes = column.panel * LANES..(column.panel + 1) * LANES;
+        let shift = shift.map(|shift| &shift[column.panel]);
+        let (mean, inverse) = (&mean[lanes.clone()], &inverse[lanes]);
+        kernels::normalise(path, u, line(mean), line(inverse), &gain[column.panel], shift, column.lines);
     });
+}
+
+/// Sixteen numbers as a line.
+fn line<T: Real>(numbers: &[T]) -> Line<T> {
+    Line(std::array::from_fn(|lane| numbers[lane]))
 }
 
 /// du = γ/σ·(dz − mean dz − x̂·mean(dz·x̂)) over the examples; only γ/σ·dz where μ and σ were not the batch's.
@@ -268,45 +318,53 @@ fn back_over_examples<T: Real>(
     outputs: usize,
     rows: usize,
 ) {
-    let Normed { gain, shift, affine, mean, inverse, of_the_batch, .. } = norm;
-    let of_the_batch = *of_the_batch;
+    let Normed { gain, shift, affine, mean, inverse, of_the_batch, sums, .. } = norm;
+    let (of_the_batch, path) = (*of_the_batch, compute.path());
     let affine = Batch::new(affine, rows);
-    let shift = shift.as_ref().expect("a batch norm has a shift");
-    let (along, along_mean) = (&gain.d, &shift.d);
-    let gain = gain.held.arrays.value.lines();
-    let stride = panels::spaced(rows);
-    let mut columns: Pieces<Column<'_, T>> = SmallVec::new();
-    let lines = d[..panels::panels(outputs) * stride].chunks_mut(stride);
-    let statistics = mean.chunks_mut(LANES).zip(inverse.chunks_mut(LANES));
-    for (panel, (lines, (mean, inverse))) in lines.zip(statistics).enumerate() {
-        columns.push(Column { panel, lines: &mut lines[..rows], mean, inverse, running: None });
+    let shift = shift.as_mut().expect("a batch norm has a shift");
+    let (mean, inverse) = (&*mean, &*inverse);
+    let statistics = |panel: usize| {
+        let lanes = panel * LANES..(panel + 1) * LANES;
+        (line(&mean[lanes.clone()]), line(&inverse[lanes]))
+    };
+    // ∂γ = Σ dz·x̂ and ∂β = Σ dz
+    compute.each(&mut columns(d, rows, outputs, sums), |column| {
+        let u = &affine.panel(column.panel)[column.first..][..column.lines.len()];
+        let (mean, inverse) = statistics(column.panel);
+        *column.sums = kernels::sum_normalised(path, column.lines, u, mean, inverse);
+    });
+    for (panel, (gain, shift)) in gain.d.iter_mut().zip(&mut shift.d).enumerate() {
+        let spare = used(outputs, panel);
+        for (line, which) in [(gain, 0), (shift, 1)] {
+            line.0 = total(sums, which, rows, panel).map(T::from_f64);
+            line.0[spare..].fill(T::ZERO);
+        }
     }
     let share = T::from_f64(1.0 / rows as f64);
-    compute.each(&mut columns, |column| {
-        let u = affine.panel(column.panel);
-        let (gain, along, along_mean) = (&gain[column.panel].0, &along[column.panel].0, &along_mean[column.panel].0);
-        for (d, u) in column.lines.iter_mut().zip(u) {
-            for lane in 0..LANES {
-                let x = (u.0[lane] - column.mean[lane]) * column.inverse[lane];
-                let rest = if of_the_batch { (along_mean[lane] + x * along[lane]) * share } else { T::ZERO };
-                d.0[lane] = column.inverse[lane] * gain[lane] * (d.0[lane] - rest);
-            }
-            d.0[used(outputs, column.panel)..].fill(T::ZERO);
+    let (along, along_mean) = (&gain.d, &shift.d);
+    let gain = gain.held.arrays.value.lines();
+    compute.each(&mut columns(d, rows, outputs, sums), |column| {
+        let u = &affine.panel(column.panel)[column.first..][..column.lines.len()];
+        let (mean, inverse) = statistics(column.panel);
+        let (panel, of) = (column.panel, of_the_batch.then_some(share));
+        let along = (&along[panel], &along_mean[panel]);
+        kernels::normalise_backward(path, u, mean, inverse, &gain[panel], along, of, column.lines);
+        if used(outputs, panel) < LANES {
+            column.lines.iter_mut().for_each(|d| d.0[used(outputs, panel)..].fill(T::ZERO));
         }
     });
 }
 
 // --- gradients
 
-/// ∂γ = Σ dz·x̂ and ∂β = Σ dz over the batch.
+/// ∂γ = Σ dz·x̂ and ∂β = Σ dz over the batch, of norms over units.
 fn sums<T: Real>(compute: &Compute, norm: &mut Normed<T>, d: Batch<'_, T>, outputs: usize) {
     struct Sums<'a, T> {
         panel: usize,
         gain: &'a mut Line<T>,
         shift: Option<&'a mut Line<T>>,
     }
-    let Normed { kind, gain, shift, affine, mean, inverse, .. } = norm;
-    let by_example = *kind != Norm::Batch;
+    let Normed { gain, shift, affine, mean, inverse, .. } = norm;
     let affine = Batch::new(affine, d.rows);
     let mut shifts = shift.as_mut().map(|shift| shift.d.iter_mut());
     let mut all: Pieces<Sums<'_, T>> = SmallVec::new();
@@ -318,8 +376,7 @@ fn sums<T: Real>(compute: &Compute, norm: &mut Normed<T>, d: Batch<'_, T>, outpu
         let (mut products, mut plain) = ([0.0; LANES], [0.0; LANES]);
         for (row, (d, u)) in d.panel(sums.panel).iter().zip(affine.panel(sums.panel)).enumerate() {
             for lane in 0..used(outputs, sums.panel) {
-                let at = if by_example { row } else { sums.panel * LANES + lane };
-                let x = (u.0[lane] - mean[at]) * inverse[at];
+                let x = (u.0[lane] - mean[row]) * inverse[row];
                 products[lane] += d.0[lane].to_f64() * x.to_f64();
                 plain[lane] += d.0[lane].to_f64();
             }

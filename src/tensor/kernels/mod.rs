@@ -114,6 +114,7 @@ macro_rules! kernel {
 mod convolve;
 mod elementwise;
 mod gather;
+mod norms;
 pub mod peak;
 mod pooling;
 pub mod tile;
@@ -123,6 +124,7 @@ mod update;
 pub use convolve::{Patches, Reads, convolve_one, convolve_two, correlate_one, correlate_two};
 pub use elementwise::*;
 pub use gather::{gather_bytes, gather_floats, unfold};
+pub use norms::*;
 pub use pooling::*;
 pub use tile::{Left, product_of_one, product_of_two};
 pub use transpose::{interleave, separate, turn_panel, turn_patches};

@@ -126,7 +126,7 @@ impl Place<'_> {
     }
 
     /// The whole file, refused when it holds more than `limit` bytes.
-    fn at_most(&self, file: &Found, limit: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn at_most(&self, file: &Found, limit: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
         let content = match &file.beneath {
             Some(beneath) => self.world.read_beneath(&beneath.folder, &beneath.way, limit),
             None => self.world.read(&file.path, limit),

@@ -48,7 +48,9 @@ impl Source for Images {
     fn read(&self, args: &Args, place: &Place) -> Result<Raw, Refusal> {
         let Survey { train, test, header, size } = survey(args, place)?;
         let mut digests = Digests::default();
-        let mut part = |part: &Tree| part.read(&header, size, place, &mut digests);
+        // Asked once: the system tells it by way of two files, which would take longer than most pictures.
+        let limit = place.budget();
+        let mut part = |part: &Tree| part.read(&header, size, place, limit, &mut digests);
         let examples = part(&train)?;
         let test = test.as_ref().map(part).transpose()?;
         let (digest, bytes, files) = digests.finish();
@@ -235,7 +237,14 @@ impl Tree {
         looks.take(&name, look)
     }
 
-    fn read(&self, header: &Header, size: Size, place: &Place, digests: &mut Digests) -> Result<Part, Refusal> {
+    fn read(
+        &self,
+        header: &Header,
+        size: Size,
+        place: &Place,
+        limit: u64,
+        digests: &mut Digests,
+    ) -> Result<Part, Refusal> {
         let channels = header.inputs;
         let width = channels * size.0 as usize * size.1 as usize;
         let mut values = Vec::with_capacity(self.len() * width);
@@ -243,8 +252,8 @@ impl Tree {
         for class in &self.classes {
             for picture in &class.pictures {
                 let file = class.folder.join(picture);
-                let bytes = place.bytes(&file, self.argument)?;
-                pixels(&shown(&file.path), &bytes, size, channels, place.budget(), &mut values)
+                let bytes = place.at_most(&file, limit, self.argument)?;
+                pixels(&shown(&file.path), &bytes, size, channels, limit, &mut values)
                     .map_err(|refusal| blame(refusal, self.argument))?;
                 labels.push(class.number);
                 digests.add(&bytes, &format!("{}{}/{picture}", self.prefix, class.name));

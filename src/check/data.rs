@@ -151,9 +151,6 @@ pub fn read(section: &Section, place_of_data: &Place, vocabulary: &Vocabulary, r
     let (args, diagnostics) = arguments::read(source.doc(), &own, head, vocabulary);
     let unreadable = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     report.extend(diagnostics);
-    if !source.runs() {
-        report.not_yet(head, &format!("data `{}`", source.doc().word));
-    }
     // An argument that was reported already is not among `args`: the source must not miss it.
     if unreadable || own.iter().any(|atom| super::is_spoilt(&atom.node)) {
         return nothing;
@@ -171,6 +168,9 @@ pub fn read(section: &Section, place_of_data: &Place, vocabulary: &Vocabulary, r
             return nothing;
         }
     };
+    if let Some(doubt) = source.doubt(&args, &header) {
+        report.add(place(&doubt, &args));
+    }
     finish(source, args, header, common, errors_before, report)
 }
 

@@ -11,7 +11,7 @@ use crate::record::locate::{self, Located};
 use crate::record::verify::{self, Found};
 use crate::record::{share, slug, yaml};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Largest file that goes into an archive, in bytes: it is made in memory.
@@ -71,10 +71,10 @@ fn archive(context: &Context, pack: &Pack) -> Result<String, Stop> {
     files.insert("run.yaml".into(), yaml::seal(&yaml::write(&record)).0.into_bytes());
     let content = share::archive(&top, &files);
     world.write(&out, &content)?;
-    let (shown, size) = (out.display().to_string(), content.len() as u64);
+    let (archive, size) = (out.display().to_string(), content.len() as u64);
     if pack.json {
         let object = json!({
-            "archive": shown,
+            "archive": archive,
             "bytes": size,
             "digest": digest::bytes(&content),
             "files": files.iter().map(|(path, content)| json!({ "path": path, "bytes": content.len() })).collect::<Vec<_>>(),
@@ -83,15 +83,23 @@ fn archive(context: &Context, pack: &Pack) -> Result<String, Stop> {
         return Ok(format!("{object}\n"));
     }
     let mut text = String::new();
-    let rows: Vec<Vec<String>> =
-        files.iter().map(|(path, content)| vec![path.clone(), numbers::bytes(content.len() as u64)]).collect();
+    const ROWS_MAX: usize = 40;
+    let shown = if files.len() > ROWS_MAX { ROWS_MAX / 2 } else { files.len() };
+    let rows: Vec<Vec<String>> = files
+        .iter()
+        .take(shown)
+        .map(|(path, content)| vec![path.clone(), numbers::bytes(content.len() as u64)])
+        .collect();
     super::outcome::aligned(&rows).iter().for_each(|line| text.push_str(&format!("  {}\n", harmless(line))));
+    if shown < files.len() {
+        text.push_str(&format!("  and {} more\n", files.len() - shown));
+    }
     let without = match (record.files().next().is_none(), pack.with_data) {
         (false, false) => ", without the data",
         _ => "",
     };
     let sentence = format!(
-        "{shown} holds the run in {}{without}: whoever unpacks it can `growrun verify {top}` and `growrun replay {top}`",
+        "{archive} holds the run in {}{without}: whoever unpacks it can `growrun verify {top}` and `growrun replay {top}`",
         numbers::bytes(size)
     );
     Ok(format!("{text}{}\n", harmless(&sentence)))
@@ -138,8 +146,8 @@ fn data(
     named: &mut BTreeMap<String, String>,
 ) -> Result<(), Stop> {
     let record = &located.record;
-    let seen = match recorded::again(context, located, &pack.data, Default::default())? {
-        Again::Same { seen, .. } => seen,
+    let (seen, dataset) = match recorded::again(context, located, &pack.data, Default::default())? {
+        Again::Same { seen, dataset, .. } => (seen, dataset),
         Again::Missing(why) => return Err(Stop::Refused(recorded::missing_data(record, &why))),
         Again::Differs { file, problem } => return Err(Stop::Refused(recorded::other_data(record, file, &problem))),
         Again::Refused(session) => {
@@ -152,7 +160,10 @@ fn data(
     // Sources of published data find their files without a path.
     let finds_itself = crate::data::find(&record.data.source).is_some_and(|source| source.doc().args.is_empty());
     let source = finds_itself.then_some(record.data.source.as_str());
-    let known = |seen: &&crate::base::world::Seen| record.files().any(|file| file.sha256 == seen.sha256);
+    // A folder of pictures is one line of the record; its data is the record's, so each of its files is.
+    let mut known: BTreeSet<&str> = record.files().map(|file| file.sha256.as_str()).collect();
+    known.extend(dataset.files.iter().flat_map(|file| &file.inside).map(String::as_str));
+    let known = |seen: &&crate::base::world::Seen| known.contains(seen.sha256.as_str());
     let paths: Vec<PathBuf> = seen.iter().filter(known).map(|seen| seen.path.clone()).collect();
     for (path, placed) in paths.iter().zip(share::place(&paths, &places, source)) {
         let Some(placed) = placed else {

@@ -58,6 +58,13 @@ pub fn again(context: &Context, located: &Located, data: &[(String, String)], li
         None => Ok(Again::Refused(Box::new(session))),
         Some(Err(refusal)) => Ok(Again::Differs { file: None, problem: refusal.message }),
         Some(Ok(dataset)) if dataset.digest != record.data.digest => {
+            // Of a folder of files the record has one line: which of them changed, nobody knows.
+            let mut lines = dataset.files.iter().zip(&record.data.files);
+            if let Some((now, then)) = lines.find(|(now, then)| now.sha256 != then.sha256 && now.name == then.name) {
+                let (now_is, then_was) = (short(&now.sha256), short(&then.sha256));
+                let problem = format!("its files have the digest {now_is}, the record says {then_was}");
+                return Ok(Again::Differs { file: Some(now.name.clone()), problem });
+            }
             let problem = format!("it has the digest {}, the record says {}", dataset.digest, record.data.digest);
             Ok(Again::Differs { file: None, problem })
         }
@@ -87,8 +94,13 @@ pub fn missing_data(record: &Record, why: &Diagnostic) -> Refusal {
         record.schedule.get(span.file as usize).and_then(|file| file.text.get(span.start as usize..span.end as usize));
     let written = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
     let name = written.or(path).unwrap_or(&record.data.source);
-    let files: Vec<String> =
-        record.files().map(|file| format!("`{}` (sha256 {})", file.name, short(&file.sha256))).collect();
+    const NAMED: usize = 6;
+    let mut files: Vec<String> =
+        record.files().take(NAMED).map(|file| format!("`{}` (sha256 {})", file.name, short(&file.sha256))).collect();
+    match record.files().count() {
+        count if count > NAMED => files.push(format!("{} more", count - NAMED)),
+        _ => {}
+    }
     let help = format!("name it by `--data \"{name}=PATH\"`: the run was trained on {}", files.join(", "));
     Refusal::error(why.code, why.message.clone(), help)
 }

@@ -63,7 +63,11 @@ fn data(context: &Context, verify: &Verify, located: &Located) -> Result<Vec<Che
             checks
         }
         Again::Differs { file, problem } => {
-            let name = |path: String| path.rsplit(['/', '\\']).next().map(str::to_string);
+            // A folder of files is called as its line in the record is.
+            let name = |path: String| match path.ends_with('/') {
+                true => Some(path),
+                false => path.rsplit(['/', '\\']).next().map(str::to_string),
+            };
             let what = file.and_then(name).map_or(what, |file| format!("data {file}"));
             check(&what, Found::Differs(Difference { problem, ..Difference::default() }))
         }

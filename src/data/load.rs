@@ -19,14 +19,16 @@ pub struct Raw {
     pub files: Vec<FileRead>,
 }
 
-/// A file of a source.
+/// A file of a source, or a folder of so many files that a record has no room for each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileRead {
-    /// Its own name, without its folder.
+    /// Its own name, without its folder; a folder's ends in `/`.
     pub name: String,
-    /// What `sha256sum` prints.
+    /// What `sha256sum` prints; for a folder, the digest of the lines that `sha256sum` prints of its files.
     pub sha256: String,
     pub bytes: u64,
+    /// What `sha256sum` prints of each file in a folder.
+    pub inside: Vec<String>,
 }
 
 /// What a data block asks for beside its source.

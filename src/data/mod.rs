@@ -72,9 +72,9 @@ pub trait Source: Sync {
     fn value_bytes(&self) -> u64 {
         4
     }
-    /// Whether the data can be read yet. What cannot still parses and is checked.
-    fn runs(&self) -> bool {
-        true
+    /// What is right but surely not meant, as a warning.
+    fn doubt(&self, _args: &Args, _header: &Header) -> Option<Refusal> {
+        None
     }
 }
 
@@ -100,7 +100,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("G0713", "only one class"),
     ("G0714", "a label out of range"),
     ("G0715", "not an IDX file"),
-    ("G0716", "an IDX file whose size is not what it declares"),
+    ("G0716", "a data file whose size is not what it should be"),
     ("G0717", "examples and labels differ in number"),
     ("G0718", "not an npz archive"),
     ("G0719", "no array of that name"),
@@ -114,4 +114,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("G0727", "a size that cannot be generated"),
     ("G0728", "a test file that differs from the training file"),
     ("G0729", "a published data set that is not on this machine"),
+    ("G0730", "a picture that cannot be read"),
+    ("G0731", "pictures of different sizes"),
+    ("G0732", "no folder of classes"),
+    ("G0733", "channels that look like rows of pixels"),
 ];

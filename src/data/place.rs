@@ -20,8 +20,15 @@ pub(super) enum Wanted {
 pub(super) struct Found {
     /// As messages show it.
     pub path: PathBuf,
-    /// The way from the schedule's folder, which it must not leave; `None` for what the user named.
-    beneath: Option<PathBuf>,
+    /// What it must lie beneath, without a link on the way; `None` for what the user named.
+    beneath: Option<Beneath>,
+}
+
+#[derive(Clone, Debug)]
+struct Beneath {
+    folder: PathBuf,
+    /// From there on.
+    way: PathBuf,
 }
 
 impl Found {
@@ -29,23 +36,42 @@ impl Found {
     pub(super) fn named_by_user(path: PathBuf) -> Found {
         Found { path, beneath: None }
     }
+
+    /// A folder out of which nothing that is found in it leads, also where the user named it.
+    pub(super) fn bound(self) -> Found {
+        let Found { path, beneath } = self;
+        let beneath = beneath.unwrap_or_else(|| Beneath { folder: path.clone(), way: ".".into() });
+        Found { path, beneath: Some(beneath) }
+    }
+
+    /// What lies in it under this name, or path.
+    pub(super) fn join(&self, name: &str) -> Found {
+        let beneath = self
+            .beneath
+            .as_ref()
+            .map(|Beneath { folder, way }| Beneath { folder: folder.clone(), way: way.join(name) });
+        Found { path: self.path.join(name), beneath }
+    }
 }
 
 impl Place<'_> {
     /// The file or folder that `text`, the value of `argument`, stands for.
     pub(super) fn find(&self, text: &str, argument: &'static str, wanted: Wanted) -> Result<Found, Refusal> {
-        let found = match self.named.get(text) {
-            Some(path) => Found::named_by_user(path.clone()),
+        let found = match self.named(text) {
+            Some(found) => found,
             // Before anything is asked of the system: `..` through a folder that is not there leads out, too.
             None if leads_out(Path::new(text)) => return Err(out_of_bounds(text, argument)),
-            None => Found { path: self.folder.join(text), beneath: Some(text.into()) },
+            None => Found {
+                path: self.folder.join(text),
+                beneath: Some(Beneath { folder: self.folder.into(), way: text.into() }),
+            },
         };
         match self.entry(&found, argument)? {
             None => Err(self.missing(text, &found, argument)),
             Some(Entry::Folder) if wanted == Wanted::File => Err(Refusal::error(
                 "G0702",
                 format!("`{text}` is a folder, not a file"),
-                "name the file inside it; a folder of IDX files is read by `data idx`",
+                "name the file inside it; a folder of IDX files is read by `data idx`, one of pictures by `data images`",
             )
             .at(argument)
             .here("a folder")),
@@ -67,19 +93,42 @@ impl Place<'_> {
         }
     }
 
+    /// What `--data` says of a path: of `NAME` itself, or of `NAME/…`, which the schedule chose and which therefore
+    /// stays beneath it.
+    fn named(&self, text: &str) -> Option<Found> {
+        if let Some(path) = self.named.get(text) {
+            return Some(Found::named_by_user(path.clone()));
+        }
+        let (name, rest) = text.split_once('/')?;
+        let path = self.named.get(name).filter(|_| !leads_out(Path::new(rest)))?;
+        Some(Found::named_by_user(path.clone()).bound().join(rest))
+    }
+
     /// A file in a folder that was found, or `None` when it is not there.
     pub(super) fn within(&self, folder: &Found, name: &str, argument: &'static str) -> Result<Option<Found>, Refusal> {
-        let beneath = folder.beneath.as_ref().map(|way| way.join(name));
-        let found = Found { path: folder.path.join(name), beneath };
+        let found = folder.join(name);
         let entry = self.entry(&found, argument)?;
         Ok(matches!(entry, Some(Entry::File { .. })).then_some(found))
     }
 
+    /// The names in a folder that was found, sorted.
+    pub(super) fn list(&self, folder: &Found, argument: &'static str) -> Result<Vec<String>, Refusal> {
+        let names = match &folder.beneath {
+            Some(beneath) => self.world.list_beneath(&beneath.folder, &beneath.way),
+            None => self.world.list(&folder.path),
+        };
+        names.map_err(|error| unreadable(&error, argument))
+    }
+
     /// The whole file.
     pub(super) fn bytes(&self, file: &Found, argument: &'static str) -> Result<Vec<u8>, Refusal> {
-        let limit = self.budget();
+        self.at_most(file, self.budget(), argument)
+    }
+
+    /// The whole file, refused when it holds more than `limit` bytes.
+    pub(super) fn at_most(&self, file: &Found, limit: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
         let content = match &file.beneath {
-            Some(way) => self.world.read_beneath(self.folder, way, limit),
+            Some(beneath) => self.world.read_beneath(&beneath.folder, &beneath.way, limit),
             None => self.world.read(&file.path, limit),
         };
         content.map_err(|error| match error.code {
@@ -101,8 +150,8 @@ impl Place<'_> {
         let found = match self.find(text, argument, Wanted::File) {
             Err(refusal) if refusal.code == "G0702" => {
                 let folder = self.find(text, argument, Wanted::Folder)?;
-                if let Some(way) = &folder.beneath {
-                    Found { path: folder.path.join(inside), beneath: Some(way.join(inside)) }
+                if folder.beneath.is_some() {
+                    folder.join(inside)
                 } else {
                     let content = self.world.read_beneath(&folder.path, Path::new(inside), limit);
                     let path = shown(&folder.path.join(inside));
@@ -116,21 +165,14 @@ impl Place<'_> {
             }
             other => other?,
         };
-        let content = match &found.beneath {
-            Some(way) => self.world.read_beneath(self.folder, way, limit),
-            None => self.world.read(&found.path, limit),
-        };
-        let content = content.map_err(|error| match error.code {
-            "G0802" => too_large(&shown(&found.path), limit).at(argument),
-            _ => unreadable(&error, argument),
-        })?;
+        let content = self.at_most(&found, limit, argument)?;
         Ok((shown(&found.path), content))
     }
 
     /// The first bytes of a file.
     pub(super) fn start(&self, file: &Found, bytes: u64, argument: &'static str) -> Result<Vec<u8>, Refusal> {
         let start = match &file.beneath {
-            Some(way) => self.world.read_start_beneath(self.folder, way, bytes),
+            Some(beneath) => self.world.read_start_beneath(&beneath.folder, &beneath.way, bytes),
             None => self.world.read_start(&file.path, bytes),
         };
         start.map_err(|error| unreadable(&error, argument))
@@ -141,9 +183,10 @@ impl Place<'_> {
         self.world.memory_to_spare()
     }
 
-    fn entry(&self, found: &Found, argument: &'static str) -> Result<Option<Entry>, Refusal> {
+    /// What lies there.
+    pub(super) fn entry(&self, found: &Found, argument: &'static str) -> Result<Option<Entry>, Refusal> {
         let entry = match &found.beneath {
-            Some(way) => self.world.entry_beneath(self.folder, way),
+            Some(beneath) => self.world.entry_beneath(&beneath.folder, &beneath.way),
             None => self.world.entry(&found.path),
         };
         entry.map_err(|error| unreadable(&error, argument))
@@ -157,7 +200,7 @@ impl Place<'_> {
         let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let help = match nearest(&wanted, names) {
             Some(near) => format!("did you mean `{near}`? paths begin at the folder of the schedule"),
-            None if self.named.contains_key(text) => "check the path after `--data`".into(),
+            None if self.named(text).is_some() => "check the path after `--data`".into(),
             None => "check the name; paths begin at the folder of the schedule, others are named by `--data NAME=PATH`"
                 .into(),
         };

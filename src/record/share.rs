@@ -126,9 +126,13 @@ pub fn readme(record: &Record, name: &str) -> String {
         (true, _) => String::from("The data is inside growrun or made by it."),
         _ => {
             let files = record.files().map(|file| format!("  {}  {}\n", file.sha256, file.name));
+            let folders = match record.files().any(|file| file.name.ends_with('/')) {
+                true => "Of a folder it is the digest of the lines that `sha256sum` prints of its files, sorted.\n",
+                false => "",
+            };
             format!(
                 "The data and the weights that it begins with, as `sha256sum` prints it; what is not in this archive goes beneath `{SCHEDULE}`, or is named by\n\
-                 `--data NAME=PATH`:\n\n{}",
+                 `--data NAME=PATH`:\n\n{}{folders}",
                 files.collect::<String>()
             )
         }

@@ -635,6 +635,7 @@ fn a_published_set_that_is_absent_says_which_files_to_fetch() {
     let empty = tempfile::tempdir().expect("a folder");
     for (word, hints) in [
         ("mnist", ["6bbc9ace898e44ae57da46a324031adb", "yann.lecun.com", "--data mnist="]),
+        ("cifar10", ["c32a1d4ab5d03f1284b67883e8d87530", "www.cs.toronto.edu/~kriz/cifar.html", "--data cifar10="]),
         ("fashion_mnist", ["t10k-labels-idx1-ubyte", "zalandoresearch/fashion-mnist", "$GROWRUN_DATA/fashion_mnist"]),
     ] {
         for path in [empty.path().to_path_buf(), empty.path().join("nowhere")] {
@@ -644,11 +645,6 @@ fn a_published_set_that_is_absent_says_which_files_to_fetch() {
             assert_eq!((refusal.code, refusal.argument), ("G0729", None));
             assert!(hints.iter().all(|hint| refusal.help.contains(hint)), "{}", refusal.help);
         }
-    }
-    for word in ["images", "cifar10"] {
-        let source = find(word).expect("registered");
-        let refusal = at(Path::new("."), 0, |place| source.header(&args(word, &[]), place)).expect_err("not yet");
-        assert_eq!((refusal.code, source.runs()), ("G0910", false));
     }
 }
 
@@ -686,6 +682,9 @@ fn every_code_has_its_page() {
 
 #[path = "data_foreign.rs"]
 mod foreign;
+
+#[path = "data_images.rs"]
+pub mod images;
 
 #[path = "data_pages.rs"]
 mod pages;

@@ -106,6 +106,20 @@ fn arrays_of_every_kind_are_read() {
     assert_eq!((raw.header.inputs, raw.header.area), (1, Some((2, 3))));
     assert_eq!(read(&archive, &[]).expect_err("ambiguous").code, "G0721");
 
+    // Column-major: the first index runs fastest, whatever the layout.
+    let turned: Vec<u8> = (0..12u8).map(|at| 6 * (at % 2) + 3 * (at / 2 % 2) + at / 4).collect();
+    let archive = zip(&[("x.npy", npy("'|u1'", true, "(2, 1, 2, 3)", &turned)), classes_of(2)], true);
+    let raw = read(&archive, &[("layout", word("nhwc"))]).expect("Fortran order");
+    let values = vec![0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11];
+    assert_eq!(raw.examples.features, Features::U8 { values, width: 6 });
+    let rows_of_pixels = npy("'<f4'", false, "(2, 2, 3)", &f32s(&(0..12).map(|i| i as f32).collect::<Vec<f32>>()));
+    let archive = zip(&[("x.npy", rows_of_pixels), classes_of(2)], true);
+    let raw = read(&archive, &[]).expect("three dimensions");
+    assert_eq!((raw.header.inputs, raw.header.area), (1, Some((2, 3))), "one channel");
+    let refusal = read(&archive, &[("layout", word("nhwc"))]).expect_err("a layout of three dimensions");
+    let told = "`a.npz/x` has shape [2, 2, 3], which has no `nhwc`";
+    assert_eq!((refusal.code, refusal.argument, refusal.message.as_str()), ("G0721", Some("layout"), told));
+
     let targets = ("t.npy", npy("'<f4'", false, "(2, 2)", &f32s(&[1.0, 2.0, 3.0, 4.0])));
     let x = ("x.npy", npy("'<f4'", false, "(2, 3)", &f32s(&rows)));
     let raw = read(&zip(&[x.clone(), targets], true), &[("y", text("t"))]).expect("regression");
@@ -113,6 +127,41 @@ fn arrays_of_every_kind_are_read() {
     let entries = [x.clone(), classes_of(2), ("u.npy", x.1.clone()), ("v.npy", npy("'|u1'", false, "(2,)", &[1, 1]))];
     let raw = read(&zip(&entries, true), &[("x_test", text("u")), ("y_test", text("v"))]).expect("a test part");
     assert_eq!(raw.header.test_examples, Some(2));
+}
+
+#[test]
+fn channels_that_look_like_rows_are_doubted() {
+    let source = find("npz").expect("registered");
+    let header = |inputs, area| Header {
+        examples: 2,
+        test_examples: None,
+        inputs,
+        area,
+        task: Task::Classification,
+        outputs: 2,
+        class_names: Vec::new(),
+    };
+    let doubt =
+        |layout: &str, inputs, area| source.doubt(&args("npz", &[("layout", word(layout))]), &header(inputs, area));
+    for (layout, inputs, area) in [("nchw", 32, (32, 3)), ("nchw", 28, (28, 1)), ("nhwc", 32, (3, 32))] {
+        let warning = doubt(layout, inputs, Some(area)).expect("it looks swapped");
+        assert_eq!((warning.code, warning.argument), ("G0733", Some("layout")));
+    }
+    let told = doubt("nchw", 32, Some((32, 3))).expect("it looks swapped");
+    assert_eq!(told.message, "pictures of 32×3 pixels in 32 channels look like 32×32 in 3 channels");
+    assert_eq!(told.help, "write `layout nhwc`, or leave it if it is meant so");
+    for (layout, inputs, area) in [
+        ("nchw", 3, (32, 32)),
+        ("nhwc", 3, (32, 32)),
+        ("nchw", 64, (32, 3)),
+        ("nchw", 3, (3, 3)),
+        ("nchw", 32, (32, 32)),
+    ] {
+        assert_eq!(doubt(layout, inputs, Some(area)), None, "{layout} {inputs} {area:?}");
+    }
+    assert_eq!(source.doubt(&args("npz", &[]), &header(784, None)), None);
+    let idx = find("idx").expect("registered").doubt(&args("idx", &[]), &header(32, Some((32, 3)))).expect("swapped");
+    assert_eq!((idx.code, idx.argument), ("G0733", Some("path")));
 }
 
 #[test]

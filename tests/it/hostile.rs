@@ -3,6 +3,7 @@
 
 mod archives;
 mod names;
+mod pictures;
 mod records;
 mod schedules;
 #[cfg(unix)]

@@ -32,6 +32,13 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<File> {
     if file.metadata().map_err(fail)?.is_file() { Ok(file) } else { Err(special(folder, path)) }
 }
 
+/// Names in the folder at `path`, sorted.
+pub(super) fn list(folder: &Path, path: &Path) -> Result<Vec<String>> {
+    let mut names = system::list(folder, path).map_err(|error| told("list", folder, path, &error))?;
+    names.sort();
+    Ok(names)
+}
+
 fn special(folder: &Path, path: &Path) -> Error {
     Error::new("read", &folder.join(path), "it is a pipe, a device or a socket, not a file")
 }
@@ -62,7 +69,7 @@ fn first_link(folder: &Path, path: &Path) -> Option<String> {
 #[cfg(unix)]
 mod system {
     use super::Entry;
-    use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+    use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
     use rustix::io::Errno;
     use std::fs::File;
     use std::io::{Error, Result};
@@ -110,6 +117,28 @@ mod system {
         opened.map(File::from).ok_or_else(|| Errno::ISDIR.into())
     }
 
+    pub fn list(folder: &Path, path: &Path) -> Result<Vec<String>> {
+        let start = start(folder)?;
+        #[cfg(target_os = "linux")]
+        if let Some(found) = bounded(&start, path, FOLDER) {
+            return names(found?);
+        }
+        let (_, opened) = walk(start, path, None)?;
+        names(opened.ok_or(Errno::NOTDIR)?)
+    }
+
+    /// What stands in an open folder, but for itself and the one above.
+    fn names(folder: OwnedFd) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::new(folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     /// Opened by the system within the bounds; `None` where it has no such call, or a filter forbids it.
     #[cfg(target_os = "linux")]
     fn bounded(start: &OwnedFd, path: &Path, flags: OFlags) -> Option<Result<OwnedFd>> {
@@ -127,7 +156,8 @@ mod system {
         None
     }
 
-    /// Folder by folder, each opened from the one before. `flags` opens what is found, unless it is a folder.
+    /// Folder by folder, each opened from the one before. `flags` opens what is found, unless it is a folder; without
+    /// them, it is a folder that comes back open.
     pub(super) fn walk(start: OwnedFd, path: &Path, flags: Option<OFlags>) -> Result<(Entry, Option<OwnedFd>)> {
         // `..` goes back to the folder that we came from, whatever has been renamed since.
         let mut way = vec![start];
@@ -163,7 +193,7 @@ mod system {
                 return Ok((entry, opened));
             }
         }
-        Ok((Entry::Folder, None))
+        Ok((Entry::Folder, if flags.is_none() { way.pop() } else { None }))
     }
 
     /// What the system does where it can, the walk does too.
@@ -208,6 +238,17 @@ mod system {
                 let expected = expected.map_err(|errno| Some(errno.raw_os_error()));
                 assert_eq!(number(walked), expected, "the walk to {path}");
                 assert_eq!(number(asked), expected, "the look at {path}");
+            }
+            let walked = |path: &str| {
+                let (_, opened) = walk(start(&top).expect("a folder"), Path::new(path), None).expect("there");
+                names(opened.expect("a folder")).expect("listed")
+            };
+            for path in ["in", ".", "in/.."] {
+                assert_eq!(walked(path), list(&top, Path::new(path)).expect("listed"), "{path}");
+            }
+            assert_eq!(walked("in").len(), 2);
+            for path in ["a", "door", "..", "in/../.."] {
+                list(&top, Path::new(path)).expect_err("no folder beneath");
             }
             let (_, opened) = walk(start(&top).expect("a folder"), Path::new("in/b"), Some(READ)).expect("there");
             assert_eq!(std::io::read_to_string(File::from(opened.expect("a file"))).expect("text"), "22");
@@ -257,5 +298,11 @@ mod system {
     pub fn open(folder: &Path, path: &Path) -> Result<File> {
         look(folder, path)?;
         File::open(folder.join(path))
+    }
+
+    pub fn list(folder: &Path, path: &Path) -> Result<Vec<String>> {
+        look(folder, path)?;
+        let names = std::fs::read_dir(folder.join(path))?.map(|entry| Ok(entry?.file_name().to_string_lossy().into()));
+        names.collect()
     }
 }

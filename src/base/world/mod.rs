@@ -72,6 +72,8 @@ pub trait World: Send + Sync {
     /// What lies at `path` beneath `folder`, for a path that a stranger chose. A way out of the folder, and a link
     /// anywhere behind the folder, is an error with code G0704.
     fn entry_beneath(&self, folder: &Path, path: &Path) -> Result<Option<Entry>>;
+    /// Names in such a folder, sorted.
+    fn list_beneath(&self, folder: &Path, path: &Path) -> Result<Vec<String>>;
     /// At most the first `bytes` bytes of such a file. Never waits: a pipe or a device is refused.
     fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>>;
     /// The whole of such a file. Refused when it holds more than `limit` bytes.

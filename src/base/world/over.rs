@@ -7,6 +7,10 @@ macro_rules! hands_down {
             self.below.list(path)
         }
 
+        fn list_beneath(&self, folder: &Path, path: &Path) -> Result<Vec<String>> {
+            self.below.list_beneath(folder, path)
+        }
+
         fn create(&self, path: &Path) -> Result<Box<dyn Appender>> {
             self.below.create(path)
         }

@@ -113,6 +113,10 @@ impl World for Real {
         super::beneath::entry(folder, path)
     }
 
+    fn list_beneath(&self, folder: &Path, path: &Path) -> Result<Vec<String>> {
+        super::beneath::list(folder, path)
+    }
+
     fn read_start_beneath(&self, folder: &Path, path: &Path, bytes: u64) -> Result<Vec<u8>> {
         use std::io::Read;
         let file = super::beneath::open(folder, path)?;

@@ -3,6 +3,7 @@
 use super::over::hands_down;
 use super::{Appender, Confinement, Entry, Host, Lock, Result, World};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -18,7 +19,14 @@ pub struct Seen {
 /// A world as it is below, that remembers what was read whole.
 pub struct Watched<'w> {
     below: &'w dyn World,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Memory>,
+}
+
+/// A folder of pictures has thousands of files, so whether one is known is asked of a set.
+#[derive(Default)]
+struct Memory {
+    known: HashSet<PathBuf>,
+    seen: Vec<Seen>,
 }
 
 impl<'w> Watched<'w> {
@@ -35,15 +43,15 @@ impl<'w> Watched<'w> {
 
     fn remember(&self, path: &Path, content: &[u8]) {
         let mut seen = self.seen.lock().expect("nobody panics while holding it");
-        if !seen.iter().any(|seen| seen.path == path) {
+        if seen.known.insert(path.into()) {
             let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-            seen.push(Seen { path: path.into(), sha256, bytes: content.len() as u64 });
+            seen.seen.push(Seen { path: path.into(), sha256, bytes: content.len() as u64 });
         }
     }
 
     /// Each file once, in the order in which they were first read.
     pub fn into_seen(self) -> Vec<Seen> {
-        self.seen.into_inner().expect("nobody panics while holding it")
+        self.seen.into_inner().expect("nobody panics while holding it").seen
     }
 }
 

@@ -1,9 +1,10 @@
-//! Readers of foreign bytes: text tables, IDX, npz and the gz around them.
+//! Readers of foreign bytes: text tables, IDX, npz and the gz around them, PNG and JPEG.
 //!
 //! They take bytes and the name to show, and know no file, no argument and no schedule. Every declared
 //! size is checked against the bytes present, in arithmetic that cannot overflow, before memory is taken.
 
 pub mod idx;
+pub mod image;
 pub mod npz;
 pub mod table;
 pub mod zip;

@@ -31,6 +31,13 @@ impl Source for Idx {
     fn read(&self, args: &Args, place: &Place) -> Result<Raw, Refusal> {
         read(&folder(args, place)?, "path", place)
     }
+
+    fn doubt(&self, _args: &Args, header: &Header) -> Option<Refusal> {
+        let (height, width) = header.area?;
+        let swapped = swapped(header.inputs, height, width, true)?;
+        let help = "IDX files have channels before rows and columns: write them so, or leave it if it is meant so";
+        Some(Refusal::warning("G0733", swapped, help).at("path"))
+    }
 }
 
 fn folder(args: &Args, place: &Place) -> Result<Found, Refusal> {

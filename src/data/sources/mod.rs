@@ -1,6 +1,7 @@
 //! The kinds of data: one file and one line in [`SOURCES`] each.
 
 mod blobs;
+mod cifar;
 mod csv;
 mod digits;
 mod idx;
@@ -65,6 +66,16 @@ const CLASSES_MAX: usize = 100_000;
 
 fn one_class(message: String) -> Refusal {
     Refusal::error("G0713", message, "there is nothing to tell apart; name a target with at least two classes")
+}
+
+/// What is to be said of pictures that have as many channels as they have rows or columns, and so few columns or rows
+/// that those are the channels. `first`: whether channels were taken to be first.
+fn swapped(channels: usize, height: usize, width: usize, first: bool) -> Option<String> {
+    let (long, short) = if first { (height, width) } else { (width, height) };
+    (channels == long && long > 4 && matches!(short, 1 | 3 | 4)).then(|| {
+        let few = if short == 1 { "one channel".into() } else { format!("{short} channels") };
+        format!("pictures of {height}×{width} pixels in {channels} channels look like {long}×{long} in {few}")
+    })
 }
 
 /// The refusal of a reader, which knows no arguments, with the argument at fault.
@@ -157,7 +168,8 @@ fn digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> (String, 
         all.update(file);
         bytes += file.len() as u64;
         let name = Path::new(name).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        each.push(FileRead { name, sha256: hex(Sha256::digest(file).as_slice()), bytes: file.len() as u64 });
+        let sha256 = hex(Sha256::digest(file).as_slice());
+        each.push(FileRead { name, sha256, bytes: file.len() as u64, inside: Vec::new() });
     }
     (written(all), bytes, each)
 }

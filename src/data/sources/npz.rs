@@ -20,7 +20,7 @@ static DOC: Doc = Doc {
             "layout",
             &[Kind::Word(layouts)],
             "",
-            "the order of an image's dimensions; needed when `x` has four of them",
+            "the order of an image's four dimensions: channels before or behind rows and columns",
         ),
         TASK,
     ],
@@ -68,6 +68,11 @@ impl Source for Npz {
         };
 
         let layout = args.word("layout");
+        if let (Some(layout), true) = (layout, x.array.shape.len() != 4) {
+            let message = format!("`{}` has shape {:?}, which has no `{layout}`", x.shown, x.array.shape);
+            let help = "remove `layout`: it tells four dimensions apart; three are [n, height, width] of one channel";
+            return Err(Refusal::error("G0721", message, help).at("layout"));
+        }
         let (shape, features) = images(x, layout)?;
         let (task, labels, outputs) = labels(args, y, None)?;
         if let Labels::Classes(classes) = &labels
@@ -105,6 +110,17 @@ impl Source for Npz {
             ..vectors(labels.len(), shape.inputs, task, outputs)
         };
         Ok(Raw { header, examples: Part { features, labels }, test, digest, bytes: total, files })
+    }
+
+    fn doubt(&self, args: &Args, header: &Header) -> Option<Refusal> {
+        let (layout, other) = match args.word("layout")? {
+            "nchw" => ("nchw", "nhwc"),
+            _ => ("nhwc", "nchw"),
+        };
+        let (height, width) = header.area?;
+        let swapped = swapped(header.inputs, height, width, layout == "nchw")?;
+        let help = format!("write `layout {other}`, or leave it if it is meant so");
+        Some(Refusal::warning("G0733", swapped, help).at("layout"))
     }
 }
 

@@ -9,7 +9,8 @@ pub struct Published {
     doc: &'static Doc,
     /// The files, their checksums where they are known, and where they are published.
     files: &'static str,
-    runs: bool,
+    header: fn(&Found, &'static str, &Place) -> Result<Header, Refusal>,
+    read: fn(&Found, &'static str, &Place) -> Result<Raw, Refusal>,
 }
 
 pub static MNIST: Published = Published {
@@ -26,7 +27,8 @@ pub static MNIST: Published = Published {
             t10k-images-idx3-ubyte (2646ac647ad5339dbf082846283269ea) and \
             t10k-labels-idx1-ubyte (27ae3e4e09519cfbb04c329615203637), plain or .gz (checksums are of the plain \
             files), published at http://yann.lecun.com/exdb/mnist/",
-    runs: true,
+    header: idx::header,
+    read: idx::read,
 };
 
 pub static FASHION_MNIST: Published = Published {
@@ -40,28 +42,29 @@ pub static FASHION_MNIST: Published = Published {
     },
     files: "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, \
             plain or .gz, published with their checksums at https://github.com/zalandoresearch/fashion-mnist",
-    runs: true,
+    header: idx::header,
+    read: idx::read,
 };
 
 pub static CIFAR10: Published = Published {
     doc: &Doc {
         word: "cifar10",
-        help: "60,000 colour pictures of ten kinds, 32×32 (not available yet)",
+        help: "60,000 colour pictures of ten kinds, 32×32, from the published binary files",
         args: &[],
         one_of: &[],
         example: "data cifar10 { batch 128 }",
         source: "Krizhevsky 2009, Learning multiple layers of features from tiny images",
     },
-    files: "",
-    runs: false,
+    files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin, directly there or in the folder \
+            cifar-10-batches-bin, out of cifar-10-binary.tar.gz (md5 c32a1d4ab5d03f1284b67883e8d87530; the binary \
+            version, not the Python one), published at https://www.cs.toronto.edu/~kriz/cifar.html",
+    header: cifar::header,
+    read: cifar::read,
 };
 
 impl Published {
     fn folder(&self, place: &Place) -> Result<Found, Refusal> {
         let word = self.doc.word;
-        if !self.runs {
-            return Err(images::not_yet(self.doc));
-        }
         if place.named.contains_key(word) {
             return place.find(word, "path", Wanted::Folder).map_err(|refusal| match refusal.code {
                 "G0701" => self.missing(),
@@ -105,15 +108,11 @@ impl Source for Published {
 
     fn header(&self, _args: &Args, place: &Place) -> Result<Header, Refusal> {
         let found = self.folder(place).map_err(|refusal| self.within(refusal))?;
-        idx::header(&found, "path", place).map_err(|refusal| self.within(refusal))
+        (self.header)(&found, "path", place).map_err(|refusal| self.within(refusal))
     }
 
     fn read(&self, _args: &Args, place: &Place) -> Result<Raw, Refusal> {
         let found = self.folder(place).map_err(|refusal| self.within(refusal))?;
-        idx::read(&found, "path", place).map_err(|refusal| self.within(refusal))
-    }
-
-    fn runs(&self) -> bool {
-        self.runs
+        (self.read)(&found, "path", place).map_err(|refusal| self.within(refusal))
     }
 }

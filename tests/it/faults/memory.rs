@@ -363,6 +363,10 @@ impl World for Memory {
         })
     }
 
+    fn list_beneath(&self, folder: &Path, path: &Path) -> Result<Vec<String>> {
+        self.list(&folder.join(path))
+    }
+
     fn list(&self, path: &Path) -> Result<Vec<String>> {
         self.look("list", path, |state| Ok(state.names(state.find(path)?)?.keys().cloned().collect()))
     }

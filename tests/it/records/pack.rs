@@ -95,6 +95,45 @@ fn what_was_unpacked_verifies_and_replays_from_its_record_alone() {
     assert!(ran.code == 1 && ran.stdout.contains("schedule/parts/model.grow   ×"), "{}", ran.stdout);
 }
 
+/// A folder of pictures has one line for each class in the record, and goes along with every file.
+#[test]
+fn a_folder_of_pictures_goes_along() {
+    use crate::data::images::png;
+    const GREY: ::png::ColorType = ::png::ColorType::Grayscale;
+    let schedule = "experiment \"sides\"\ndata images \"pets/train\" { test \"pets/test\"; batch 8 }\n\
+                    model { h1 dense 4 relu; out dense 2 }\ntrain 2 epochs { }\nat epoch 1 widen h1 to 6\n";
+    let lab = Lab { folder: folder(&[("sides.grow", schedule.as_bytes())]) };
+    for (class, first) in [("cat", 0), ("dog", 128)] {
+        for (part, count) in [("train", 30), ("test", 3)] {
+            let folder = lab.path(&format!("pets/{part}/{class}"));
+            std::fs::create_dir_all(&folder).expect("made");
+            for file in 0..count {
+                std::fs::write(folder.join(format!("{file}.png")), png(3, 3, GREY, first + file)).expect("written");
+            }
+        }
+    }
+    lab.train(&[]);
+    let names: Vec<String> = lab.record().data.files.into_iter().map(|file| file.name).collect();
+    assert_eq!(names, ["cat/", "dog/", "test/cat/", "test/dog/", "cat/0.png"]);
+    let ran = lab.growrun(&["pack", RUN, "--with-data"]);
+    assert!(ran.code == 0 && ran.stdout.contains("\n  and 52 more\n"), "{}{}", ran.stdout, ran.stderr);
+    // Its folder is known by its first picture where the schedule is another one by now.
+    std::fs::write(lab.path("sides.grow"), format!("{schedule}# more\n")).expect("written");
+    let ran = lab.growrun(&["verify", RUN, "--require-data"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    std::fs::write(lab.path("pets/train/dog/7.png"), png(3, 3, GREY, 9)).expect("written");
+    let ran = lab.growrun(&["verify", RUN]);
+    assert!(ran.code == 1 && ran.stdout.contains("  data dog/ "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("its files have the digest"), "{}", ran.stdout);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    unpack(&lab.path("sides-0001.tar.gz"), elsewhere.path());
+    drop(lab);
+    let ran = growrun(elsewhere.path(), &["verify", "sides-0001", "--require-data"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    let ran = growrun(elsewhere.path(), &["replay", "sides-0001/run.yaml", "--quiet"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
 #[test]
 fn without_its_data_the_record_says_which_is_wanted() {
     let lab = Lab::trained();

@@ -224,6 +224,41 @@ impl Rewrite {
     }
 }
 
+/// Puts rings of zeros around a kernel, in its value and in everything that belongs to it: what an added tap reads
+/// changes nothing, and what it was told in the past nobody knows. An entry of a ring lies in a fresh row or a fresh
+/// column of the kernel, so it is born now; the others keep their age.
+/// kernel: [out, in, k, k] → [out, in, to, to]. Panics where k is larger, or even where `to` is odd.
+pub fn surround<T: Real>(kernel: &mut Parameter<T>, to: usize) {
+    let ring_of = |dim: &Dim| match dim {
+        Dim::Fixed(from) => {
+            assert!(*from <= to && (to - from).is_multiple_of(2), "a kernel grows around its middle, {from} to {to}");
+            (to - from) / 2
+        }
+        Dim::Feature(..) => 0,
+    };
+    let rings: Vec<usize> = kernel.dims.iter().map(ring_of).collect();
+    let grow = |array: &mut ArrayD<T>| {
+        let shape: Vec<usize> = array.shape().iter().zip(&rings).map(|(extent, ring)| extent + 2 * ring).collect();
+        let mut grown = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
+        let middle = |axis: ndarray::AxisDescription| {
+            let ring = rings[axis.axis.index()];
+            ndarray::Slice::from(ring..axis.len - ring)
+        };
+        grown.slice_each_axis_mut(middle).assign(array);
+        *array = grown;
+    };
+    grow(&mut kernel.value);
+    grow(&mut kernel.gradient);
+    kernel.slots.iter_mut().for_each(|slot| grow(&mut slot.value));
+    for (births, ring) in kernel.births.iter_mut().zip(&rings) {
+        let fresh = || std::iter::repeat_n(kernel.updates, *ring);
+        *births = fresh().chain(births.iter().copied()).chain(fresh()).collect();
+    }
+    for dim in kernel.dims.iter_mut().filter(|dim| matches!(dim, Dim::Fixed(_))) {
+        *dim = Dim::Fixed(to);
+    }
+}
+
 /// The optimiser's state is 0, and every entry is born now.
 pub fn begin_anew<T: Real>(parameter: &mut Parameter<T>) {
     for slot in &mut parameter.slots {

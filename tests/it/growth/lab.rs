@@ -157,10 +157,9 @@ pub fn train<T: Real>(network: &mut Network<T>, rule: Rule, lr: f64, steps: std:
 
 // --- growth
 
-/// Whether the engine runs a plan and what comes out of it.
+/// Whether the engine runs what comes out of a plan.
 pub fn runs(plan: &Plan, skipped: &mut Skipped) -> bool {
-    let runs = plan.runs().and_then(|()| network::runs(&plan.after).map_err(|refusal| refusal.message));
-    runs.map_err(|missing| skipped.add(missing)).is_ok()
+    network::runs(&plan.after).map_err(|refusal| skipped.add(refusal.message)).is_ok()
 }
 
 /// Carries out a plan that [`runs`].
@@ -170,7 +169,7 @@ pub fn grow<T: Real>(plan: &Plan, network: &mut Network<T>) {
     let values: Vec<f32> = target.iter().map(|target| target.to_f64() as f32).collect();
     let targets = Targets::Numbers { values: &values, width: network.outputs() };
     let measurements = run::measure(network, plan, &Loss::Mse, x.view(), targets);
-    let concrete = grow::realise(plan, network.parameters(), &measurements, dice).expect("`Plan::runs` said so");
+    let concrete = grow::realise(plan, network.parameters(), &measurements, dice);
     grow::apply(concrete, network.parameters(), &plan.after);
     network.replan(&plan.after, 0);
 }

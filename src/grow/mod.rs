@@ -14,9 +14,11 @@ pub mod plan;
 pub mod realise;
 pub mod rewrite;
 mod svd;
+mod taps;
 
+pub use anatomy::at_once;
 pub use judge::{Measured, Probe, Verdict};
-pub use measurements::{Measurements, Seen};
+pub use measurements::{Between, Measurements};
 pub use plan::{LrPolicy, Needs, Plan, Promise, Summary};
 pub use realise::{Concrete, Dice, Edit, apply, realise};
 pub use rewrite::{Fresh, Given, Origin, Rewrite};

@@ -208,7 +208,12 @@ impl Run<'_> {
         let x = self.probe_inputs();
         let width = self.network.inputs();
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
-        self.network.forward(view, crate::nn::Mode::Evaluate).iter().copied().collect()
+        let stretches = crate::grow::at_once(view.nrows(), &self.architecture);
+        let output = |stretch: std::ops::Range<usize>| {
+            let some = view.slice(ndarray::s![stretch, ..]);
+            self.network.forward(some, crate::nn::Mode::Evaluate).to_owned()
+        };
+        stretches.map(output).flat_map(|output| output.into_iter()).collect()
     }
 }
 

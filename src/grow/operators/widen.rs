@@ -1,7 +1,10 @@
 //! `widen h2 to 256 eps 1e-3`: more units on an axis, in every tensor that spans it.
 
 use super::*;
+use crate::grow::gradmax::can_take_back;
+use crate::grow::measurements::reads;
 use crate::grow::norms::{self, couples_units};
+use crate::grow::taps::Taps;
 use crate::nn::architecture::{Init, Norm};
 use crate::nn::layers::WIDTH_MAX;
 
@@ -310,7 +313,8 @@ impl Manner {
             }
             (Method::Gradmax, _) => {
                 let (writer, reader) = measurable(axis, name, before)?;
-                let rank = before.width(reader.output.axis).max.min(before.width(writer.input.axis).max);
+                let told = before.width(reader.output.axis).max.saturating_mul(Taps::of(reader).count());
+                let rank = told.min(reads(writer, before));
                 if added > rank {
                     padded(added - rank, warnings);
                 }
@@ -319,10 +323,15 @@ impl Manner {
                     (Promise::Bounded, "fresh incoming weights are a thousandth of the old ones")
                 } else if zero_at_zero(activation) {
                     (Promise::Rounding, "fresh incoming weights are 0, and so is what the units give")
-                } else if reader.settings.bias {
+                } else if can_take_back(reader) {
                     (
                         Promise::Rounding,
                         "fresh incoming weights are 0, and the reader's bias takes back what that gives",
+                    )
+                } else if reader.settings.bias {
+                    (
+                        Promise::Bounded,
+                        "fresh incoming weights are 0, but what that gives ends at the border of the image",
                     )
                 } else {
                     (Promise::Bounded, "fresh incoming weights are 0, but no bias takes back what that gives")
@@ -368,7 +377,8 @@ fn measurable<'a>(axis: AxisId, name: &str, before: &'a Architecture) -> Result<
     let readers: Vec<&Layer> = weight_readers(axis, before).collect();
     let between = before
         .all_layers()
-        .any(|layer| layer.input.axis == axis && (layer.settings.pooling.is_some() || layer.input.area.is_some()));
+        .any(|layer| layer.input.axis == axis && layer.input.area.is_some() && layer.output.area.is_none())
+        || before.all_layers().any(|layer| layer.input.axis == axis && layer.settings.pooling.is_some());
     if between || writers.iter().any(|layer| layer.settings.norm.is_some()) {
         return refuse("a norm, a pool or a flatten stands between them and their reader");
     }

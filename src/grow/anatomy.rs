@@ -98,7 +98,8 @@ pub fn hidden_axes<'a>(
 fn not_hidden(verb: &str, target: &Target, layer: &Layer, before: &Architecture) -> Refusal {
     let hidden: Vec<&str> = before
         .all_layers()
-        .filter(|other| other.block.is_empty() && before.is_hidden(other.output.axis))
+        .filter(|other| other.block.is_empty() && other.settings.pooling.is_none())
+        .filter(|other| before.is_hidden(other.output.axis))
         .map(|other| other.name.as_str())
         .collect();
     let (which, cause) = if layer.output.axis == before.input.axis {
@@ -423,6 +424,12 @@ pub fn at_once(examples: usize, architecture: &Architecture) -> impl Iterator<It
     let bytes = read.saturating_mul(20).saturating_add(given.saturating_mul(12));
     let fit = if has_images { (BYTES_AT_ONCE / bytes.max(1)).max(1) } else { examples.max(1) };
     (0..examples).step_by(fit).map(move |from| from..(from + fit).min(examples))
+}
+
+/// A width; of images with the height and width of one channel: `8@14x14`.
+pub fn shown(feature: Feature, architecture: &Architecture) -> String {
+    let width = architecture.width(feature.axis);
+    feature.area.map_or(width.to_string(), |(rows, columns)| format!("{width}@{rows}x{columns}"))
 }
 
 /// `32 → 256`

@@ -96,3 +96,65 @@ impl Taps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Height, width, kernel, stride, zeros around it or not.
+    const CASES: [(usize, usize, usize, usize, bool); 6] = [
+        (5, 4, 3, 1, true),
+        (5, 4, 3, 2, true),
+        (7, 6, 5, 3, true),
+        (6, 5, 3, 1, false),
+        (4, 4, 1, 1, true),
+        (7, 5, 2, 2, false),
+    ];
+
+    fn taps((rows, columns, kernel, stride, pads): (usize, usize, usize, usize, bool)) -> Taps {
+        let given = |n: usize| if pads { n.div_ceil(stride) } else { (n - kernel) / stride + 1 };
+        let margin = if pads { (kernel - 1) / 2 } else { 0 };
+        Taps { kernel, stride, margin, area: (rows, columns), given: (given(rows), given(columns)) }
+    }
+
+    #[test]
+    fn every_tap_reads_the_pixel_that_a_padded_image_has_there() {
+        for case in CASES {
+            let taps = taps(case);
+            let (rows, columns, kernel, stride, _) = case;
+            // The image in a frame of `None`, as wide as the margin and wider where the kernel reaches further.
+            let at = |y: usize, x: usize| {
+                let (y, x) = (y.checked_sub(taps.margin)?, x.checked_sub(taps.margin)?);
+                (y < rows && x < columns).then_some(y * columns + x)
+            };
+            let mut outside = false;
+            for tap in 0..taps.count() {
+                let read: Vec<Option<usize>> = taps.read_by(tap, 2).collect();
+                assert_eq!(read.len(), 2 * taps.rows());
+                for (row, pixel) in read.into_iter().enumerate() {
+                    let (example, row) = (row / taps.rows(), row % taps.rows());
+                    let (y, x) =
+                        (row / taps.given.1 * stride + tap / kernel, row % taps.given.1 * stride + tap % kernel);
+                    assert_eq!(pixel, at(y, x).map(|pixel| example * rows * columns + pixel), "{case:?}");
+                    outside |= pixel.is_none();
+                }
+            }
+            assert_eq!(outside, taps.reads_zeros(), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_back_is_the_transpose_of_what_is_read() {
+        for case in CASES {
+            let taps = taps(case);
+            let number = |at: (usize, usize)| ((at.0 * 7 + at.1 * 3) % 11) as f64 - 5.0;
+            let pixels = Array2::from_shape_fn((3 * taps.pixels(), 2), number);
+            let rows = Array2::from_shape_fn((3 * taps.rows(), 2), number);
+            for tap in 0..taps.count() {
+                let mut back = Array2::zeros(pixels.dim());
+                taps.scatter(tap, &rows, &mut back);
+                assert_eq!((&taps.gather(tap, &pixels) * &rows).sum(), (&back * &pixels).sum(), "{case:?} {tap}");
+            }
+        }
+    }
+}

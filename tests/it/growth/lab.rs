@@ -6,6 +6,7 @@ use growrun::base::Kind;
 use growrun::base::Shape;
 use growrun::base::rng::{Purpose, Stream};
 use growrun::grow::{Dice, OPERATORS};
+use growrun::nn::architecture::Pooling;
 use growrun::nn::{Mode, Network, network};
 use growrun::optim::{Optimizer, Rule};
 use growrun::run;
@@ -46,8 +47,19 @@ pub const PLACES: [Place; 3] = [
     Place { word: "stream", build: stream },
 ];
 
+/// The same for images; behind the last of them a dense layer reads what is flattened, or the mean of each channel.
+pub const IMAGE_PLACES: [Place; 5] = [
+    Place { word: "convs", build: convs },
+    Place { word: "pooled", build: pooled },
+    Place { word: "flattened", build: flattened },
+    Place { word: "conv block", build: conv_block },
+    Place { word: "conv stream", build: conv_stream },
+];
+
 const INPUTS: usize = 4;
 const OUTPUTS: usize = 3;
+/// Two channels, higher than wide, so that the two sides cannot be mistaken for each other.
+const AREA: (usize, usize) = (5, 4);
 
 /// 4 → a 7 → h → b 6 → c 6 → out 3
 fn chain(h: usize, settings: &Settings) -> Architecture {
@@ -89,6 +101,99 @@ fn residual(net: &mut Architecture, [first, last]: [(&str, usize); 2], settings:
     let kind = layers::find("residual").expect("residual is a layer");
     let settings = Settings { bias: false, ..Settings::default() };
     net.push("r", kind, Description { width: None, area: None, settings }).block = vec![inner, end];
+}
+
+fn images() -> Architecture {
+    Architecture::new(2, Some(AREA), Task::Regression)
+}
+
+fn conv(net: &mut Architecture, name: &str, width: usize, kernel: usize, settings: &Settings) {
+    let kind = layers::find("conv").expect("conv is a layer");
+    let (area, settings) = (net.output().area, Settings { kernel, ..settings.clone() });
+    net.push(name, kind, Description { width: Some(width), area, settings });
+}
+
+fn pool(net: &mut Architecture, name: &str, pooling: Pooling) {
+    let (rows, columns) = net.output().area.expect("a pool reads images");
+    let area = match pooling {
+        Pooling::Max(size) | Pooling::Average(size) => Some((rows / size, columns / size)),
+        Pooling::Global => None,
+    };
+    let kind = layers::find("pool").expect("pool is a layer");
+    let settings = Settings { pooling: Some(pooling), ..Settings::default() };
+    net.push(name, kind, Description { width: None, area, settings });
+}
+
+/// 2@5x4 → a 3 → h → b 4 → c 4 → out 3
+fn convs(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    for (name, width, kernel) in [("a", 3, 3), ("h", h, 3), ("b", 4, 3), ("c", 4, 1)] {
+        conv(&mut net, name, width, kernel, settings);
+    }
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → a 3 → h → max 2 → b 4 → c 4 → global → out 3: a maximum stands between the axis and its reader.
+fn pooled(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "a", 3, 3, settings);
+    conv(&mut net, "h", h, 3, settings);
+    pool(&mut net, "p", Pooling::Max(2));
+    conv(&mut net, "b", 4, 3, settings);
+    conv(&mut net, "c", 4, 3, settings);
+    pool(&mut net, "q", Pooling::Global);
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → a 3 → h → avg 2 → b 6 → c 6 → out 3: a mean and a flatten stand between the axis and its reader.
+fn flattened(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "a", 3, 3, settings);
+    conv(&mut net, "h", h, 3, settings);
+    pool(&mut net, "p", Pooling::Average(2));
+    push(&mut net, "b", 6, settings.clone());
+    push(&mut net, "c", 6, settings.clone());
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → a 4 → r { h; k 4 } → max 2 → out 3: the axis lies inside a residual block.
+fn conv_block(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "a", 4, 3, settings);
+    conv_residual(&mut net, "r", false, [("h", h), ("k", 4)], settings);
+    pool(&mut net, "p", Pooling::Max(2));
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → h → r { p 3; q } → s project { t 3; u 4 } → out 3: the axis is the stream, which a skip ties to the end of
+/// one block, and which a map on the skip of the next one reads.
+fn conv_stream(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "h", h, 3, settings);
+    conv_residual(&mut net, "r", false, [("p", 3), ("q", h)], settings);
+    conv_residual(&mut net, "s", true, [("t", 3), ("u", 4)], settings);
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// `name residual { first; last }` of convolutions, the last one linear as at the end of a block.
+fn conv_residual(net: &mut Architecture, name: &str, project: bool, inner: [(&str, usize); 2], settings: &Settings) {
+    let stream = net.output();
+    let kind = layers::find("conv").expect("conv is a layer");
+    let linear = Settings { activation: Activation::Linear, ..settings.clone() };
+    let (mut block, mut end) = (Vec::new(), stream);
+    for ((name, width), settings) in inner.into_iter().zip([settings.clone(), linear]) {
+        let settings = Settings { kernel: 3, ..settings };
+        block.push(net.make_layer(name, kind, Description { width: Some(width), area: stream.area, settings }, end));
+        end = block.last().expect("it was just added").output;
+    }
+    let kind = layers::find("residual").expect("residual is a layer");
+    let settings = Settings { bias: false, project, ..Settings::default() };
+    net.push_block(name, kind, Description { width: None, area: stream.area, settings }, block);
 }
 
 // --- numbers
@@ -215,9 +320,12 @@ fn read(phrase: &str) -> (&'static dyn grow::Operator, Args) {
             .or_else(|| doc.args.iter().find(|arg| matches!(arg.shape, Shape::Positional(_)) && !args.has(arg.name)))
             .unwrap_or_else(|| panic!("`{word}` in `{phrase}`"));
         let values = match &arg.shape {
-            Shape::Keyword(kinds) => {
-                kinds.iter().map(|kind| value_of(kind, words.next().unwrap_or_default())).collect()
-            }
+            Shape::Keyword(kinds) => kinds
+                .iter()
+                .map(|kind| value_of(kind, words.next().unwrap_or_default()))
+                // `kernel to 5`: what only leads to a value is none where another follows.
+                .filter(|value| kinds.len() == 1 || !matches!(value, Value::Flag(_)))
+                .collect(),
             Shape::Positional(kind) => vec![value_of(kind, word)],
             Shape::Flag => vec![Value::Flag(true)],
             _ => vec![Value::Word(word.into())],
@@ -243,7 +351,7 @@ fn value_of(kind: &Kind, text: &str) -> Value {
 // --- what does not run yet
 
 /// What the engine may refuse, by a part of its message. Take out what has come to run.
-const NOT_YET: &[&str] = &[];
+const NOT_YET: &[&str] = &["is a conv layer"];
 
 /// What the engine refused, and how often: never silently.
 #[derive(Default)]

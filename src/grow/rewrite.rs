@@ -3,7 +3,7 @@
 
 use super::realise::Dice;
 use crate::nn::architecture::Init;
-use crate::nn::init::Law;
+use crate::nn::init::{Law, fans};
 use crate::nn::{Architecture, AxisId, Dim, Layer, Parameter, Role, Side, SlotKind};
 use crate::tensor::Real;
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
@@ -277,8 +277,9 @@ pub fn native(layer: &Layer, dims: &[Dim], after: &Architecture) -> Law {
         Dim::Feature(axis, _) => after.width(*axis).exact(),
         Dim::Fixed(n) => *n,
     };
-    let fan_out = dims.first().map_or(1, extent);
-    let fan_in = dims.iter().skip(1).map(extent).product();
+    let extents: Vec<usize> = dims.iter().map(extent).collect();
+    let (fan_in, fan_out) = fans(layer, &extents);
     let init: Init = layer.settings.initialiser();
-    Law::of(init, fan_in, fan_out).unwrap_or(Law::Normal(1.0 / (fan_in.max(fan_out).max(1) as f64).sqrt()))
+    let longer = extents.first().map_or(1, |rows| *rows).max(fan_in).max(1);
+    Law::of(init, fan_in, fan_out).unwrap_or(Law::Normal(1.0 / (longer as f64).sqrt()))
 }

@@ -382,7 +382,8 @@ fn no_channel_of_gradmax_is_born_dead_behind_relu() {
     let [m, z, gradient] = gradmax_on(&net, &mut network);
     for (unit, (row, linear)) in gradient.outer_iter().zip(z.dot(&m).outer_iter()).enumerate() {
         // The larger of two that sum up to zᵀM; fresh channels are heard a little, by the thousandth that they are long.
-        assert!(norm(&row) > 0.49 * norm(&linear) && norm(&linear) > 0.0, "channel {unit}");
+        let linear = norm(linear);
+        assert!(norm(row) > 0.49 * linear && linear > 0.0, "channel {unit}");
     }
 }
 

@@ -380,9 +380,6 @@ impl Reader<'_> {
             let width = width.map(|n| n.clamp(1, layers::WIDTH_MAX) as usize);
             Description { width, area: None, settings: Settings::default() }
         });
-        if !kind.runs() && layer.kind.is_some() {
-            self.report.not_yet(args.span, &format!("a `{}` layer", kind.doc().word));
-        }
         self.begins_with(&layer.name.node, &args);
         let span = if args.doc.arg("width").is_some() { args.span_of("width") } else { args.span };
         if let Some(width) = description.width {
@@ -453,8 +450,9 @@ impl Reader<'_> {
         }
         let settings = Settings { project, bias: false, ..Settings::default() };
         let description = Description { width: None, area: end.area, settings };
-        if !project {
-            self.couple(&layer, &block, input, end);
+        match project {
+            false => self.couple(&layer, &block, input, end),
+            true => self.project(&layer, &block, input, end),
         }
         // The coupled axis is as wide as its input, whatever the block's last layer said.
         self.read.architecture.push_block(&layer.name.node, kind, description, block);
@@ -474,16 +472,40 @@ impl Reader<'_> {
         let at = self.read.causes.get(&last.name).map_or(layer.name.span, |cause| cause.span);
         let help =
             format!("make `{}` {} wide, or write `{} residual project {{ … }}`", last.name, widths.0, layer.name.node);
+        let message = match (input.area, end.area) {
+            (Some(from), Some(to)) if from != to => format!(
+                "the skip around `{}` joins {} channels of {}×{} and {} of {}×{}",
+                layer.name.node, widths.0, from.0, from.1, widths.1, to.0, to.1
+            ),
+            (Some(from), None) => {
+                format!("the skip around `{}` joins images of {}×{} and plain vectors", layer.name.node, from.0, from.1)
+            }
+            _ => format!("the skip around `{}` joins {} and {} units", layer.name.node, widths.0, widths.1),
+        };
         self.report.add(
-            Diagnostic::error(
-                "G0302",
-                at,
-                format!("the skip around `{}` joins {} and {} units", layer.name.node, widths.0, widths.1),
-            )
-            .here(format!("{} wide", widths.1))
-            .label(layer.name.span, format!("{} units come in here", widths.0))
-            .help(help),
+            Diagnostic::error("G0302", at, message)
+                .here(format!("{} wide", widths.1))
+                .label(layer.name.span, format!("{} units come in here", widths.0))
+                .help(help),
         );
+    }
+
+    /// The map on a skip steps over as many pixels as the block, so that both ends are equally large.
+    fn project(&mut self, layer: &LayerText, block: &[Layer], input: Feature, end: Feature) {
+        let stride = layers::stride_of(block);
+        let mapped = input.area.map(|(height, width)| (height.div_ceil(stride), width.div_ceil(stride)));
+        let spoiled = block.iter().any(|inner| self.read.doubtful.contains(&inner.name));
+        if mapped == end.area || spoiled || !self.ends.known {
+            return;
+        }
+        let size = |area: Option<(usize, usize)>| match area {
+            Some((height, width)) => format!("images of {height}×{width}"),
+            None => "plain vectors".into(),
+        };
+        let message = format!("the skip around `{}` joins {} and {}", layer.name.node, size(mapped), size(end.area));
+        let help =
+            "convolutions with `pad same` keep the size or shrink it by their stride, and so does the map on the skip";
+        self.report.add(Diagnostic::error("G0302", layer.name.span, message).here("unequal ends").help(help));
     }
 
     fn finish(self, section: &Section) -> ModelRead {
@@ -522,6 +544,18 @@ impl Reader<'_> {
             }
             return read;
         };
+        if let Some((height, width)) = last.output.area
+            && !read.doubtful.contains(&last.name)
+        {
+            let span = read.causes.get(&last.name).map_or(section.keyword.span, |cause| cause.span);
+            let message =
+                format!("`{}` gives images of {height}×{width}, and the network is to give numbers", last.name);
+            self.report.add(
+                Diagnostic::error("G0301", span, message)
+                    .here("the last layer")
+                    .help("end with `pool global`, or with a `dense` layer"),
+            );
+        }
         if let Some(outputs) = self.ends.outputs
             && read.architecture.width(last.output.axis) != Width::exactly(outputs)
             && !read.doubtful.contains(&last.name)

@@ -8,8 +8,8 @@
 use super::judge::{self, Reading};
 use super::realise::Dice;
 use crate::nn::architecture::Norm;
-use crate::nn::network::{Network, Normalised};
 use crate::nn::{Activation, Architecture, Layer, Parameter, SlotKind};
+use crate::nn::{Network, Normalised};
 use crate::tensor::Real;
 use ndarray::{Array2, s};
 

@@ -68,11 +68,50 @@ pub enum Padding {
     Valid,
 }
 
+impl Padding {
+    pub const ALL: [Padding; 2] = [Padding::Same, Padding::Valid];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Padding::Same => "same",
+            Padding::Valid => "valid",
+        }
+    }
+
+    pub fn find(word: &str) -> Option<Padding> {
+        Padding::ALL.into_iter().find(|padding| padding.word() == word)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     Max(usize),
     Average(usize),
     Global,
+}
+
+impl Pooling {
+    /// The inverse of how it is shown; `None` for what no schedule writes.
+    pub fn find(text: &str) -> Option<Pooling> {
+        let size = |text: &str| text.parse().ok().filter(|size| (1..=super::layers::PIXELS_MAX).contains(size));
+        match text.split_once(' ') {
+            None => (text == "global").then_some(Pooling::Global),
+            Some(("max", rest)) => size(rest).map(Pooling::Max),
+            Some(("avg", rest)) => size(rest).map(Pooling::Average),
+            Some(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Pooling {
+    /// As a schedule writes it: `max 2`, `avg 2`, `global`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Pooling::Max(size) => write!(f, "max {size}"),
+            Pooling::Average(size) => write!(f, "avg {size}"),
+            Pooling::Global => f.write_str("global"),
+        }
+    }
 }
 
 /// PyTorch's for layer and batch norm; for rms, too.
@@ -200,8 +239,16 @@ impl Architecture {
                 stream = follow(layer, stream, axes.len())?;
                 continue;
             }
-            let end = if layer.settings.project { stream } else { skip };
-            if layer.input.axis != skip.axis || layer.output.axis != stream.axis || end.axis != stream.axis {
+            (layer.settings.stride, layer.settings.kernel) = (1, 1);
+            let end = match layer.settings.project {
+                true => {
+                    layer.settings.stride = super::layers::stride_of(&layer.block);
+                    let area = skip.area.and_then(|area| layer.kind.area(&layer.settings, area));
+                    Feature { area, ..stream }
+                }
+                false => skip,
+            };
+            if layer.input.axis != skip.axis || layer.output.axis != stream.axis || end != stream {
                 return Err(format!("the block `{}` has no end that fits its skip", layer.name));
             }
             (layer.input, layer.output) = (skip, stream);
@@ -370,7 +417,15 @@ fn follow(layer: &mut Layer, stream: Feature, axes: usize) -> Result<Feature, St
         return Err(format!("the layer `{}` does not read what is before it", layer.name));
     }
     layer.input = stream;
-    layer.output.area = None;
+    layer.output.area = stream.area.and_then(|area| layer.kind.area(&layer.settings, area));
+    let is_image = layer.kind.needs_image();
+    if is_image && (stream.area.is_none() || layer.output.values_per_unit() == 0) {
+        return Err(format!("the layer `{}` does not find an image", layer.name));
+    }
+    let is_global = layer.settings.pooling == Some(Pooling::Global);
+    if is_image && layer.output.area.is_none() && !is_global {
+        return Err(format!("the kernel of `{}` does not fit into its image", layer.name));
+    }
     Ok(layer.output)
 }
 

@@ -1,8 +1,8 @@
 //! A parametric activation, φ_a(t) = (1 − a)·t + a·φ(t) with a learned share a: at a = 0 it passes every value on.
 //! Source: Wei et al. 2016 (Network Morphism).
 
-use super::dense::Learned;
 use super::pass::Pieces;
+use super::product::Learned;
 use crate::tensor::kernels::{self, Function, flat, flat_mut};
 use crate::tensor::{Batch, Compute, LANES, Line, Real, panels};
 use smallvec::SmallVec;

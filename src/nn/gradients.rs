@@ -2,9 +2,11 @@
 //! first cache. Cut into pieces by panels of output units, all layers at once.
 
 use super::arrays::Arrays;
-use super::dense::{Dense, Held, Source};
 use super::graph::Sum;
 use super::pass::{PIECES_PER_THREAD, Pieces, pieces};
+use super::passage::Passage;
+use super::product::{Held, Product, Source};
+use super::window::Window;
 use crate::tensor::kernels::{self, Left, Path};
 use crate::tensor::{Batch, Compute, LANES, Line, Panels, Real, panels};
 use smallvec::SmallVec;
@@ -110,6 +112,21 @@ enum Gradient<'a, T> {
         target: Target<'a, T>,
         second: Option<Target<'a, T>>,
     },
+    /// One or two panels of a convolution's weight over some of its channels.
+    Window {
+        parameter: usize,
+        window: &'a Window,
+        x: Batch<'a, T>,
+        d: Batch<'a, T>,
+        panel: usize,
+        /// First channel, and how many.
+        channels: (usize, usize),
+        target: Target<'a, T>,
+        second: Option<Target<'a, T>>,
+        /// Where the gradient is summed up when nobody keeps it, and other scratch.
+        sums: [&'a mut [Line<T>]; 2],
+        scratch: &'a mut [Line<T>],
+    },
     /// A bias.
     Bias { parameter: usize, d: Batch<'a, T>, target: Target<'a, T> },
     /// A vector whose gradient is there already.
@@ -154,6 +171,30 @@ impl<T: Real> Gradient<'_, T> {
                     }
                 }
             }
+            Gradient::Window { parameter, window, x, d, panel, channels, target, second, sums, scratch } => {
+                let rows = target.value.len();
+                let whole = 0..rows;
+                let [sums0, sums1] = sums;
+                let pair = second.is_some();
+                let g0 = target.gradient(&whole, sums0);
+                g0.fill(Line::ZERO);
+                let g1 = match second {
+                    Some(second) => second.gradient(&whole, sums1),
+                    None => &mut [],
+                };
+                g1.fill(Line::ZERO);
+                match window.is_first {
+                    true => window.correlate_first(path, *x, *d, (*panel, pair), scratch, [g0, g1]),
+                    false => window.correlate(path, *x, *d, (*panel, pair), *channels, [g0, g1]),
+                }
+                if let Some(update) = update {
+                    let place = |panel: usize| (*parameter, panel, channels.0 * window.taps());
+                    finite &= update.apply(target.piece(place(*panel), &whole, sums0));
+                    if let Some(second) = second {
+                        finite &= update.apply(second.piece(place(*panel + 1), &whole, sums1));
+                    }
+                }
+            }
             Gradient::Bias { parameter, d, target } => {
                 for panel in 0..target.value.len() {
                     let range = panel..panel + 1;
@@ -179,10 +220,9 @@ impl<T: Real> Gradient<'_, T> {
     }
 }
 
-/// Pieces of a layer's gradients, none of more than `longest` multiply-adds an example where rows can be cut.
+/// Pieces of a weight's gradient, none of more than `longest` multiply-adds an example where rows can be cut.
 fn cut_gradients<'a, T: Real>(
     weight: &'a mut Held<T>,
-    bias: Option<&'a mut Held<T>>,
     x: Batch<'a, T>,
     d: Batch<'a, T>,
     keep: bool,
@@ -202,36 +242,115 @@ fn cut_gradients<'a, T: Real>(
             }
         }
     }
-    if let Some(bias) = bias.filter(|bias| !bias.frozen) {
-        items.push(Gradient::Bias { parameter: bias.parameter, d, target: Target::whole(&mut bias.arrays, keep) });
+}
+
+/// Channels of a panel that are one piece of a convolution's gradient: the results of eight stay in registers.
+const CHANNELS: usize = LANES / 2;
+
+/// The same for a convolution, whose first `scratch` is cut off for each piece that needs some.
+#[allow(clippy::too_many_arguments)]
+fn cut_window<'a, T: Real>(
+    weight: &'a mut Held<T>,
+    window: &'a Window,
+    x: Batch<'a, T>,
+    d: Batch<'a, T>,
+    keep: bool,
+    sums: &'a mut [Line<T>],
+    scratch: &mut &'a mut [Line<T>],
+    items: &mut Pieces<Gradient<'a, T>>,
+) {
+    if weight.frozen {
+        return;
+    }
+    let (rows, count) = (weight.arrays.value.rows(), panels::panels(weight.arrays.value.columns()));
+    let at_once = if window.is_first { window.channels } else { CHANNELS };
+    let mut rest = Target::whole(&mut weight.arrays, keep);
+    let mut sums = sums;
+    for panel in (0..count).step_by(2) {
+        let mut first_panel = rest.take(rows);
+        let mut second_panel = (panel + 1 < count).then(|| rest.take(rows));
+        let (mut sums0, others) = std::mem::take(&mut sums).split_at_mut(rows);
+        let (mut sums1, others) = others.split_at_mut(if second_panel.is_some() { rows } else { 0 });
+        sums = others;
+        for first in (0..window.channels).step_by(at_once) {
+            let channels = at_once.min(window.channels - first);
+            let lines = channels * window.taps();
+            let (target, second) = (first_panel.take(lines), second_panel.as_mut().map(|rest| rest.take(lines)));
+            let (own0, left0) = std::mem::take(&mut sums0).split_at_mut(lines);
+            let (own1, left1) = std::mem::take(&mut sums1).split_at_mut(if second.is_some() { lines } else { 0 });
+            (sums0, sums1) = (left0, left1);
+            let (own, left) = std::mem::take(scratch).split_at_mut(window.scratch_weight());
+            *scratch = left;
+            items.push(Gradient::Window {
+                parameter: weight.parameter,
+                window,
+                x,
+                d,
+                panel,
+                channels: (first, channels),
+                target,
+                second,
+                sums: [own0, own1],
+                scratch: own,
+            });
+        }
     }
 }
 
+/// Lines of scratch that a layer's gradient needs.
+pub(super) fn scratch<T: Real>(layer: &Product<T>) -> usize {
+    let pieces = panels::panels(layer.outputs).div_ceil(2);
+    layer.window.as_ref().map_or(0, |window| pieces * window.scratch_weight())
+}
+
+/// What layers have read.
+pub(super) struct Read<'a, T> {
+    /// What the first did.
+    pub x: Batch<'a, T>,
+    pub sums: &'a [Sum<T>],
+    pub passages: &'a [Passage<T>],
+}
+
 /// ∂L/∂parameter of every layer from number `lowest` on that learns, kept or used up by `update` or both. Tells
-/// whether every new value is finite. `x`: what the first layer read.
+/// whether every new value is finite. `frames` is scratch.
 pub(super) fn gradients<T: Real>(
     compute: &Compute,
-    layers: &mut [Dense<T>],
-    sums: &[Sum<T>],
-    x: Batch<'_, T>,
+    layers: &mut [Product<T>],
+    read: Read<'_, T>,
+    frames: &mut [Line<T>],
     lowest: usize,
     keep: bool,
     update: Option<&dyn Update<T>>,
 ) -> bool {
+    let batch = read.x.rows;
+    let mut frames = frames;
     let threads = compute.sharing();
-    let all: usize = layers[lowest..].iter().map(|layer| layer.inputs * layer.outputs).sum();
+    let all: usize = layers[lowest..].iter().map(|layer| layer.inputs * layer.outputs * layer.pixels).sum();
     let longest = if threads == 1 { usize::MAX } else { all.div_ceil(2 * PIECES_PER_THREAD * threads) };
     let mut items: Pieces<Gradient<'_, T>> = SmallVec::new();
     let mut given: Pieces<Batch<'_, T>> = SmallVec::new();
     for (at, layer) in layers.iter_mut().enumerate() {
-        let Dense { source, weight, bias, norm, blend, z, y, d, plain, .. } = layer;
+        let Product { source, weight, bias, norm, blend, z, y, d, plain, window, pixels, sums, .. } = layer;
+        let rows = batch * *pixels;
         if at >= lowest {
             let x = match *source {
-                Source::Input => x,
+                Source::Input => read.x,
                 Source::Layer(at) => given[at],
-                Source::Sum(at) => Batch::new(&sums[at].y, x.rows),
+                Source::Sum(at) => {
+                    let sum = &read.sums[at];
+                    Batch::new(&sum.y, batch * sum.pixels)
+                }
+                Source::Passage(at) => read.passages[at].output(batch),
             };
-            cut_gradients(weight, bias.as_mut(), x, Batch::new(d, x.rows), keep, longest, &mut items);
+            let d = Batch::new(d, rows);
+            match window {
+                Some(window) => cut_window(weight, window, x, d, keep, sums, &mut frames, &mut items),
+                None => cut_gradients(weight, x, d, keep, longest / *pixels, &mut items),
+            }
+            if let Some(bias) = bias.as_mut().filter(|bias| !bias.frozen) {
+                let target = Target::whole(&mut bias.arrays, keep);
+                items.push(Gradient::Bias { parameter: bias.parameter, d, target });
+            }
             let (gain, shift) = match norm {
                 Some(norm) => (Some(&mut norm.gain), norm.shift.as_mut()),
                 None => (None, None),
@@ -242,7 +361,7 @@ pub(super) fn gradients<T: Real>(
                 items.push(Gradient::Learned { parameter: learned.held.parameter, d: &learned.d, target });
             }
         }
-        given.push(Batch::new(if *plain { z } else { y }, x.rows));
+        given.push(Batch::new(if *plain { z } else { y }, rows));
     }
     let path = compute.path();
     let finite = AtomicBool::new(true);
@@ -255,7 +374,7 @@ pub(super) fn gradients<T: Real>(
 }
 
 /// Applies `update` to kept gradients. Tells whether every new value is finite.
-pub(super) fn update<T: Real>(compute: &Compute, layers: &mut [Dense<T>], update: &dyn Update<T>) -> bool {
+pub(super) fn update<T: Real>(compute: &Compute, layers: &mut [Product<T>], update: &dyn Update<T>) -> bool {
     struct Kept<'a, T> {
         parameter: usize,
         panel: usize,

@@ -1,21 +1,23 @@
 //! A network with tensors: the forward and backward pass of an [`Architecture`] over planned buffers.
 //!
 //! No tape. Each layer keeps the arrays that its backward pass needs, planned once per architecture:
-//! pre-activations z: [batch, out] and, where they differ, outputs y: [batch, out]. A dense layer is
+//! pre-activations z: [row, out] and, where they differ, outputs y: [row, out]. A layer is
 //!
 //! ```text
-//! z = x·Wᵀ + b      y = φ(z)·mask                      x: [batch, in]   W: [out, in]   b: [out]
+//! z = x·Wᵀ + b      y = φ(z)·mask                      x: [row, in]   W: [out, in]   b: [out]
 //! dz = dy·mask·φ′(z)     dW = dzᵀ·x     db = Σ dz      dx = dz·W
 //! ```
+//!
+//! A row is an example, or where images flow one pixel of an example: then the units are channels, and x is what lies in
+//! a convolution's window (`window.rs`). Pools and the way from images to vectors have no weights (`passage.rs`).
 //!
 //! While it trains, everything is kept in panels ([`crate::tensor::panels`]); [`Network::parameters`] brings the
 //! parameters into the row-major form that growth and records work with, and the next pass back. A step
 //! allocates nothing.
 
-use super::architecture::{Architecture, Layer, Norm};
+use super::architecture::{Architecture, Layer};
 use super::arrays::{Arrays, settle_shape};
 use super::blend::Blend;
-use super::dense::{Dense, Held, Learned, Source};
 use super::gradients::{self, Update};
 use super::graph::{Graph, Node, Sum};
 use super::init;
@@ -23,10 +25,12 @@ use super::layers::{ParameterShape, Role};
 use super::norm::Normed;
 use super::parameter::{Parameter, Slot, SlotKind};
 use super::pass;
-use crate::base::Refusal;
+use super::passage::{Passage, Way};
+use super::product::{Held, Learned, Product, Source};
+use super::window::Window;
 use crate::tensor::kernels::Function;
-use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Panels, Real, panels};
-use ndarray::{Array1, Array2, ArrayD, ArrayView2, IxDyn};
+use crate::tensor::{BatchMut, Compute, LANES, Line, Panels, Real, panels};
+use ndarray::{ArrayD, ArrayView2, IxDyn};
 use std::ops::Range;
 
 /// What a forward pass is for.
@@ -38,44 +42,15 @@ pub enum Mode {
     Train { seed: u64, step: u64 },
 }
 
-/// Whether this engine runs an architecture yet; the refusal says what is missing.
-pub fn runs(architecture: &Architecture) -> Result<(), Refusal> {
-    for layer in architecture.all_layers() {
-        let word = layer.kind.doc().word;
-        if !layer.kind.runs() {
-            return Err(Refusal::error(
-                "G0910",
-                format!("`{}` is a {word} layer, which is checked but not run yet", layer.name),
-                "dense layers and residual blocks run",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A norm with what it made of the last batch.
-#[derive(Clone, Debug)]
-pub struct Normalised {
-    pub kind: Norm,
-    /// ε, γ, and β where there is one.
-    pub epsilon: f64,
-    pub gain: Array1<f32>,
-    pub shift: Option<Array1<f32>>,
-    /// [batch, out]
-    pub input: Array2<f32>,
-    /// [batch, out]
-    pub output: Array2<f32>,
-}
-
 /// A network that computes.
 #[derive(Clone)]
 pub struct Network<T> {
     /// In the declaration order of [`Architecture::parameters`]. Their arrays are empty while they are packed.
     pub(super) parameters: Vec<Parameter<T>>,
     /// Whether the arrays are in panels, in the layers.
-    packed: bool,
+    pub(super) packed: bool,
     /// In the order in which they compute, which is that of the declaration.
-    pub(super) layers: Vec<Dense<T>>,
+    pub(super) layers: Vec<Product<T>>,
     pub(super) graph: Graph<T>,
     pub(super) compute: Compute,
     /// Examples that the buffers hold.
@@ -89,13 +64,15 @@ pub struct Network<T> {
     pub(super) out: Vec<T>,
     /// Scratch of the backward pass: a weight turned.
     pub(super) turned: Vec<Line<T>>,
+    /// Scratch of what goes image by image: room for one in every piece.
+    pub(super) frames: Vec<Line<T>>,
     /// Whether the last forward pass dropped units: then the backward pass uses the same masks.
     pub(super) dropped: bool,
 }
 
 impl<T: Real> Network<T> {
     /// Draws initial parameters. Buffers are planned at the first pass, or by [`Network::replan`].
-    /// Panics on what [`runs`] refuses and on widths that are not exact.
+    /// Panics on widths that are not exact.
     pub fn new(architecture: &Architecture, seed: u64, compute: Compute) -> Network<T> {
         let parameters = architecture
             .all_layers()
@@ -114,6 +91,7 @@ impl<T: Real> Network<T> {
             x: Vec::new(),
             out: Vec::new(),
             turned: Vec::new(),
+            frames: Vec::new(),
             dropped: false,
         };
         network.replan(architecture, 0);
@@ -125,9 +103,6 @@ impl<T: Real> Network<T> {
     /// architecture. Gradients whose shape changed become 0.
     /// Panics if a parameter is missing, left over or misshapen.
     pub fn replan(&mut self, architecture: &Architecture, batch_max: usize) {
-        if let Err(refusal) = runs(architecture) {
-            panic!("the caller has asked `network::runs` first: {refusal}");
-        }
         self.unpack();
         let mut given: Vec<Option<Parameter<T>>> = self.parameters.drain(..).map(Some).collect();
         self.layers.clear();
@@ -139,18 +114,20 @@ impl<T: Real> Network<T> {
                 stream = self.add_layer(layer, stream, architecture, &mut given);
                 continue;
             }
+            // A skip adds images pixel by pixel.
+            stream = self.framed(layer, stream, architecture);
             let skip = match layer.settings.project {
-                true => self.add_layer(layer, stream, architecture, &mut given),
+                true => self.add_product(layer, stream, architecture, &mut given),
                 false => stream,
             };
             for inner in &layer.block {
                 stream = self.add_layer(inner, stream, architecture, &mut given);
             }
-            let columns = units(layer.output, architecture);
-            let end = self.layers.len() - 1;
+            let columns = architecture.width(layer.output.axis).exact();
+            let pixels = layer.output.values_per_unit();
             self.graph.nodes.push(Node::Sum(self.graph.sums.len()));
-            stream = Source::Sum(self.graph.sums.len());
-            self.graph.sums.push(Sum { skip, end, columns, y: Vec::new(), d: Vec::new() });
+            self.graph.sums.push(Sum { skip, end: stream, columns, pixels, y: Vec::new(), d: Vec::new() });
+            stream = Source::Sum(self.graph.sums.len() - 1);
         }
         self.graph.connect(&self.layers);
         let left: Vec<&str> = given.iter().flatten().map(|p| p.name.as_str()).collect();
@@ -160,8 +137,52 @@ impl<T: Real> Network<T> {
         self.plan_batch(batch_max);
     }
 
-    /// Adds one product, with its parameters out of `given`.
+    /// Adds a layer that is no block, and what has to lie before it.
     fn add_layer(
+        &mut self,
+        layer: &Layer,
+        source: Source,
+        architecture: &Architecture,
+        given: &mut [Option<Parameter<T>>],
+    ) -> Source {
+        let is_flat = layer.output.area.is_none() && layer.settings.pooling.is_none();
+        match (layer.input.area, layer.settings.pooling) {
+            (Some(area), Some(pooling)) => {
+                let source = self.framed(layer, source, architecture);
+                self.add_passage(source, Way::Pool(pooling), layer, area, architecture)
+            }
+            (Some(area), None) if is_flat && source != Source::Input => {
+                let source = self.add_passage(source, Way::Flatten, layer, area, architecture);
+                self.add_product(layer, source, architecture, given)
+            }
+            _ => self.add_product(layer, source, architecture, given),
+        }
+    }
+
+    /// The network's input as images, where `layer` is to read it so.
+    fn framed(&mut self, layer: &Layer, source: Source, architecture: &Architecture) -> Source {
+        match layer.input.area {
+            Some(area) if source == Source::Input => self.add_passage(source, Way::Frame, layer, area, architecture),
+            _ => source,
+        }
+    }
+
+    fn add_passage(
+        &mut self,
+        source: Source,
+        way: Way,
+        layer: &Layer,
+        area: (usize, usize),
+        architecture: &Architecture,
+    ) -> Source {
+        let channels = architecture.width(layer.input.axis).exact();
+        self.graph.nodes.push(Node::Passage(self.graph.passages.len()));
+        self.graph.passages.push(Passage::new(source, way, channels, area));
+        Source::Passage(self.graph.passages.len() - 1)
+    }
+
+    /// Adds one product, with its parameters out of `given`.
+    fn add_product(
         &mut self,
         layer: &Layer,
         source: Source,
@@ -191,7 +212,14 @@ impl<T: Real> Network<T> {
             self.parameters.push(parameter);
         }
         let [weight, bias, gain, shift, mean, variance, share] = found;
-        let outputs = units(layer.output, architecture);
+        let outputs = architecture.width(layer.output.axis).exact();
+        let channels = architecture.width(layer.input.axis).exact();
+        let window = Window::of(layer, channels, outputs, source == Source::Input);
+        let inputs = match (&window, layer.output.area) {
+            (Some(window), _) => channels * window.taps(),
+            (None, Some(_)) => channels,
+            (None, None) => units(layer.input, architecture),
+        };
         let norm = layer.settings.norm.zip(gain).map(|(kind, gain)| Normed {
             kind,
             epsilon: layer.settings.norm_epsilon,
@@ -206,7 +234,7 @@ impl<T: Real> Network<T> {
         let blend = share.map(|share| Blend { share: Learned::new(share, 1), curve: Vec::new(), slope: Vec::new() });
         let function = layer.settings.activation.function();
         self.graph.nodes.push(Node::Layer(self.layers.len()));
-        self.layers.push(Dense {
+        self.layers.push(Product {
             name: layer.name.clone(),
             source,
             weight: weight.expect("a layer that computes has a weight"),
@@ -216,12 +244,15 @@ impl<T: Real> Network<T> {
             function,
             blend,
             dropout: layer.settings.dropout,
-            inputs: units(layer.input, architecture),
+            window,
+            pixels: layer.output.values_per_unit(),
+            inputs,
             outputs,
             z: Vec::new(),
             y: Vec::new(),
             mask: Vec::new(),
             d: Vec::new(),
+            sums: Vec::new(),
         });
         Source::Layer(self.layers.len() - 1)
     }
@@ -231,25 +262,31 @@ impl<T: Real> Network<T> {
         self.batch_max = batch_max;
         self.x = buffer(self.inputs, batch_max);
         for layer in &mut self.layers {
-            layer.z = buffer(layer.outputs, batch_max);
-            layer.y = if layer.plain { Vec::new() } else { buffer(layer.outputs, batch_max) };
+            let rows = layer.rows(batch_max);
+            layer.z = buffer(layer.outputs, rows);
+            layer.y = if layer.plain { Vec::new() } else { buffer(layer.outputs, rows) };
             layer.mask = Vec::new();
             layer.d = Vec::new();
             if let Some(norm) = &mut layer.norm {
-                norm.affine = buffer(layer.outputs, batch_max);
-                let statistics = norm.statistics(batch_max, layer.outputs);
+                norm.affine = buffer(layer.outputs, rows);
+                let statistics = norm.statistics(rows, layer.outputs);
                 norm.mean = vec![T::ZERO; statistics];
                 norm.inverse = vec![T::ZERO; statistics];
             }
             if let Some(blend) = &mut layer.blend {
-                blend.curve = buffer(layer.outputs, batch_max);
+                blend.curve = buffer(layer.outputs, rows);
                 blend.slope = Vec::new();
             }
         }
         for sum in &mut self.graph.sums {
-            sum.y = buffer(sum.columns, batch_max);
+            sum.y = buffer(sum.columns, batch_max * sum.pixels);
             sum.d = Vec::new();
         }
+        for passage in &mut self.graph.passages {
+            passage.y = buffer(passage.columns, batch_max * passage.rows_to);
+            passage.d = Vec::new();
+        }
+        self.frames = Vec::new();
         self.out = vec![T::ZERO; batch_max * self.outputs()];
         self.turned = Vec::new();
     }
@@ -304,7 +341,7 @@ impl<T: Real> Network<T> {
         }
         let path = self.compute.path();
         let (layers, parameters) = (&mut self.layers, &mut self.parameters);
-        for held in layers.iter_mut().flat_map(Dense::all_mut) {
+        for held in layers.iter_mut().flat_map(Product::all_mut) {
             let parameter = &mut parameters[held.parameter];
             held.frozen = parameter.frozen;
             held.arrays = Arrays::take(path, parameter);
@@ -318,7 +355,7 @@ impl<T: Real> Network<T> {
         }
         let path = self.compute.path();
         let (layers, parameters) = (&mut self.layers, &mut self.parameters);
-        for held in layers.iter_mut().flat_map(Dense::all_mut) {
+        for held in layers.iter_mut().flat_map(Product::all_mut) {
             let arrays = std::mem::replace(&mut held.arrays, Arrays::empty());
             arrays.give_back(path, &mut parameters[held.parameter]);
         }
@@ -331,7 +368,7 @@ impl<T: Real> Network<T> {
         let parameters = &self.parameters;
         self.layers
             .iter_mut()
-            .flat_map(Dense::learned_mut)
+            .flat_map(Product::learned_mut)
             .filter(|held| !held.frozen)
             .map(|held| (&parameters[held.parameter], held))
     }
@@ -364,6 +401,7 @@ impl<T: Real> Network<T> {
         match self.graph.nodes.last() {
             Some(Node::Layer(at)) => self.layers[*at].outputs,
             Some(Node::Sum(at)) => self.graph.sums[*at].columns,
+            Some(Node::Passage(at)) => self.graph.passages[*at].columns,
             None => 0,
         }
     }
@@ -453,66 +491,6 @@ impl<T: Real> Network<T> {
             }
             tell(is_vector, columns, sums);
         }
-    }
-
-    /// Weight [out, in] and bias \[out\] of a layer, copied from the form that they are in: after a pass this costs
-    /// nothing for the other layers.
-    pub fn weights_of(&self, layer: &str) -> Option<(Array2<T>, Option<Array1<T>>)> {
-        let layer = self.layers.iter().find(|l| l.name == layer)?;
-        let copy = |held: &Held<T>| match self.packed {
-            true => held.arrays.value.to_transposed(self.compute.path()),
-            false => self.parameters[held.parameter].value.iter().copied().collect(),
-        };
-        let weight = Array2::from_shape_vec((layer.outputs, layer.inputs), copy(&layer.weight)).expect("its shape");
-        Some((weight, layer.bias.as_ref().map(|bias| copy(bias).into())))
-    }
-
-    /// x·Wᵀ + b of a layer in the last forward pass, before any norm: [batch, out].
-    pub fn pre_activation(&self, layer: &str) -> Option<Array2<T>> {
-        let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(layer.affine(self.batch).to_array(layer.outputs))
-    }
-
-    /// What a layer's norm did in the last forward pass; `None` without one.
-    pub fn normalised(&self, layer: &str) -> Option<Normalised>
-    where
-        T: Into<f32>,
-    {
-        let layer = self.layers.iter().find(|l| l.name == layer)?;
-        let norm = layer.norm.as_ref()?;
-        let vector = |learned: &Learned<T>| -> Array1<f32> {
-            let held = &learned.held;
-            match self.packed {
-                true => (0..layer.outputs).map(|unit| held.arrays.value.at(0, unit).into()).collect(),
-                false => self.parameters[held.parameter].value.iter().map(|&x| x.into()).collect(),
-            }
-        };
-        Some(Normalised {
-            kind: norm.kind,
-            epsilon: norm.epsilon,
-            gain: vector(&norm.gain),
-            shift: norm.shift.as_ref().map(vector),
-            input: layer.affine(self.batch).to_array(layer.outputs).mapv(Into::into),
-            output: Batch::new(&layer.z, self.batch).to_array(layer.outputs).mapv(Into::into),
-        })
-    }
-
-    /// What a layer read in the last forward pass: [batch, in].
-    pub fn layer_input(&self, layer: &str) -> Option<Array2<T>> {
-        let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(self.given(layer.source).to_array(layer.inputs))
-    }
-
-    /// What a layer gave in the last forward pass, after everything: [batch, out].
-    pub fn layer_output(&self, layer: &str) -> Option<Array2<T>> {
-        let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(layer.output(self.batch).to_array(layer.outputs))
-    }
-
-    /// ∂L/∂(x·Wᵀ + b) of a layer after the last backward pass: [batch, out]. Only for layers that it reached.
-    pub fn pre_activation_gradient(&self, layer: &str) -> Option<Array2<T>> {
-        let layer = self.layers.iter().find(|l| l.name == layer)?;
-        Some(Batch::new(&layer.d, self.batch).to_array(layer.outputs))
     }
 
     /// Runs `work`, a step on `batch` examples, where the network's parallel pieces start cheaply; see

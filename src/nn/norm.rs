@@ -10,8 +10,8 @@
 //! in order, so that no thread and no SIMD path changes a bit.
 
 use super::architecture::Norm;
-use super::dense::{Held, Learned};
 use super::pass::{Pieces, pieces};
+use super::product::{Held, Learned};
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Real, panels};
 use smallvec::SmallVec;
 

@@ -1,18 +1,21 @@
-//! The passes of a dense layer over panels, cut into pieces that threads share out. However they are cut, every
-//! number is computed by the same operations in the same order.
+//! The passes of a layer over panels, cut into pieces that threads share out. However they are cut, every number is
+//! computed by the same operations in the same order.
 //!
 //! ```text
 //! z = x·Wᵀ + b      y = φ(z)·mask        by rows: every thread takes some examples through all units
-//! dx = dz·W, then dz of the layer below   by panels of units, so that a panel of W is turned once
+//! dx = dz·W, then dz of the layer below   by panels of units, so that a panel of W is turned once; for a convolution by
+//!                                         examples, image by image
 //! dWᵀ = xᵀ·dz, then the update            by panels of output units, all layers at once
 //! ```
 
 use super::blend;
-use super::dense::Dense;
 use super::network::Mode;
 use super::norm;
+use super::passage;
+use super::product::Product;
+use super::window::Window;
 use crate::base::rng::{Purpose, Stream};
-use crate::tensor::kernels::{self, Function, Left, Path, flat, flat_mut};
+use crate::tensor::kernels::{self, Function, Left, Patches, Path, flat, flat_mut};
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Real, panels};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -77,28 +80,57 @@ struct Forward<'a, T> {
     mask: BatchMut<'a, T>,
     /// φ(z) of a parametric activation; empty elsewhere.
     curve: BatchMut<'a, T>,
+    /// Of a convolution: room for an image.
+    frame: &'a mut [Line<T>],
 }
 
-/// z and y of a layer for the batch x: [batch, in].
-pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch<'_, T>, mode: Mode) {
+/// Pieces by rows of a layer's forward pass, and groups of panels of each.
+fn forward_pieces<T: Real>(compute: &Compute, layer: &Product<T>, batch: usize) -> (usize, usize) {
+    let number = match &layer.window {
+        Some(_) => passage::number(compute, batch),
+        None => pieces(compute, layer.rows(batch), rows_at_once(layer.inputs)),
+    };
+    (number, groups(compute, panels::panels(layer.outputs), number))
+}
+
+/// Lines of scratch that a layer's forward pass needs.
+pub(super) fn scratch<T: Real>(compute: &Compute, layer: &Product<T>, batch: usize) -> usize {
+    let (number, groups) = forward_pieces(compute, layer, batch);
+    number * groups * layer.window.as_ref().map_or(0, Window::scratch)
+}
+
+/// z and y of a layer for the batch x. `frames`: scratch.
+pub(super) fn forward<T: Real>(
+    compute: &Compute,
+    layer: &mut Product<T>,
+    x: Batch<'_, T>,
+    frames: &mut [Line<T>],
+    mode: Mode,
+) {
     let path = compute.path();
-    let (rows, count) = (x.rows, panels::panels(layer.outputs));
+    let batch = x.rows / layer.pixels_from();
+    let (rows, count) = (layer.rows(batch), panels::panels(layer.outputs));
+    let (number, groups) = forward_pieces(compute, layer, batch);
     let drops = layer.dropout > 0.0 && matches!(mode, Mode::Train { .. });
-    let Dense { weight, bias, norm, blend, z, y, mask, name, function, dropout, inputs, outputs, plain, .. } = layer;
+    let Product { weight, bias, norm, blend, z, y, mask, name, function, dropout, inputs, outputs, plain, .. } = layer;
+    let (window, unit) = (&layer.window, layer.pixels);
     let (inputs, outputs, function, dropout, plain) = (*inputs, *outputs, *function, *dropout, *plain);
     let weight = &weight.arrays.value;
     let bias = bias.as_ref().map(|bias| bias.arrays.value.lines());
     // With a norm, what follows the product waits until all of it is there.
     let fused = norm.is_none();
     let share = blend.as_ref().map(|blend| blend.a());
-    let finish = |piece: &mut Forward<'_, T>, panels: Range<usize>| {
+    let finish = |piece: &mut Forward<'_, T>, panels: Range<usize>, rows: Range<usize>| {
         for panel in panels {
-            let z = piece.z.panel(panel);
+            let z = &piece.z.panel(panel)[rows.clone()];
             match share {
                 Some(a) => {
-                    blend::forward(path, a, function, z, piece.curve.panel(panel), piece.y.panel(panel));
+                    let curve = &mut piece.curve.panel(panel)[rows.clone()];
+                    blend::forward(path, a, function, z, curve, &mut piece.y.panel(panel)[rows.clone()]);
                 }
-                None if !plain => kernels::activate(path, function, flat(z), flat_mut(piece.y.panel(panel))),
+                None if !plain => {
+                    kernels::activate(path, function, flat(z), flat_mut(&mut piece.y.panel(panel)[rows.clone()]));
+                }
                 None => {}
             }
         }
@@ -111,28 +143,51 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
             }
         }
     };
+    // What follows the product, for some rows and panels of a piece.
+    let follow = |piece: &mut Forward<'_, T>, panels: Range<usize>, rows: Range<usize>| {
+        if let Some(bias) = bias {
+            for panel in panels.clone() {
+                kernels::add_bias(path, &bias[piece.panel + panel], &mut piece.z.panel(panel)[rows.clone()]);
+            }
+        }
+        if fused {
+            finish(piece, panels, rows);
+        }
+    };
     let work = |piece: &mut Forward<'_, T>| {
-        let a = Left::Rows { lines: x.lines, stride: x.stride, first: piece.first };
         let (count, first) = (piece.z.panels(), piece.panel);
-        let mut panel = 0;
-        while panel < count {
-            let rows = 0..piece.z.rows();
-            let done = multiply(path, a, inputs, |panel| weight.panel(first + panel), &mut piece.z, panel, rows);
-            for panel in panel..panel + done {
-                if let Some(bias) = bias {
-                    kernels::add_bias(path, &bias[first + panel], piece.z.panel(panel));
+        match window {
+            None => {
+                let a = Left::Rows { lines: x.lines, stride: x.stride, first: piece.first };
+                let rows = 0..piece.z.rows();
+                let mut panel = 0;
+                while panel < count {
+                    let b = |panel: usize| weight.panel(first + panel);
+                    let done = multiply(path, a, inputs, b, &mut piece.z, panel, rows.clone());
+                    follow(piece, panel..panel + done, rows.clone());
+                    panel += done;
                 }
             }
-            if fused {
-                finish(piece, panel..panel + done);
+            Some(window) => {
+                piece.frame.fill(Line::ZERO);
+                for example in 0..piece.z.rows() / unit {
+                    window.fill(x, piece.first / unit + example, piece.frame);
+                    let rows = example * unit..(example + 1) * unit;
+                    let mut panel = 0;
+                    while panel < count {
+                        let b = |panel: usize| weight.panel(first + panel);
+                        let done = convolve(path, window.patches(piece.frame), b, &mut piece.z, panel, rows.clone());
+                        follow(piece, panel..panel + done, rows.clone());
+                        panel += done;
+                    }
+                }
             }
-            panel += done;
         }
         if fused {
             drop_units(piece);
         }
     };
-    let number = pieces(compute, rows, rows_at_once(inputs));
+    let need = window.as_ref().map_or(0, Window::scratch);
     let (mut none, mut nothing) = ([], []);
     let (curve, has_curve) = match blend {
         Some(blend) => (blend.curve.as_mut_slice(), true),
@@ -146,8 +201,9 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
             y: room(y, !plain, count, rows),
             mask: room(mask, drops, count, rows),
             curve: room(curve, has_curve, count, rows),
+            frame: frames,
         };
-        compute.each(&mut whole.cut(compute, number, count), work);
+        compute.each(&mut whole.cut(unit, number, groups, count, need), work);
         return;
     };
     let whole = Forward {
@@ -157,8 +213,9 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
         y: room(&mut nothing, false, count, rows),
         mask: BatchMut::new(&mut [], count, rows),
         curve: BatchMut::new(&mut [], count, rows),
+        frame: frames,
     };
-    compute.each(&mut whole.cut(compute, number, count), work);
+    compute.each(&mut whole.cut(unit, number, groups, count, need), work);
     norm::forward(compute, norm, z, outputs, rows, matches!(mode, Mode::Train { .. }));
     let whole = Forward {
         first: 0,
@@ -167,9 +224,10 @@ pub(super) fn forward<T: Real>(compute: &Compute, layer: &mut Dense<T>, x: Batch
         y: room(y, !plain, count, rows),
         mask: room(mask, drops, count, rows),
         curve: room(curve, has_curve, count, rows),
+        frame: &mut [],
     };
-    compute.each(&mut whole.cut(compute, number, count), |piece| {
-        finish(piece, 0..piece.z.panels());
+    compute.each(&mut whole.cut(unit, number, groups, count, 0), |piece| {
+        finish(piece, 0..piece.z.panels(), 0..piece.z.rows());
         drop_units(piece);
     });
 }
@@ -181,18 +239,18 @@ fn room<T: Real>(lines: &mut [Line<T>], there: bool, count: usize, rows: usize) 
 }
 
 impl<'a, T: Real> Forward<'a, T> {
-    /// Into `number` parts by rows, and these by panels where that keeps more threads busy.
-    fn cut(self, compute: &Compute, number: usize, count: usize) -> Pieces<Forward<'a, T>> {
-        let rows = self.z.rows();
-        let groups = groups(compute, count, number);
+    /// Into `number` parts by rows, in multiples of `unit`, and these into groups of panels where that keeps more
+    /// threads busy, each with its part of `need` lines of scratch.
+    fn cut(self, unit: usize, number: usize, groups: usize, count: usize, need: usize) -> Pieces<Forward<'a, T>> {
+        let rows = self.z.rows() / unit;
         let mut items: Pieces<Forward<'_, T>> = SmallVec::new();
         let mut rest = self;
         for at in 0..number {
-            let height = (rows - rest.first).div_ceil(number - at);
-            let (mut band, others) = rest.split_rows(height);
+            let height = (rows - rest.first / unit).div_ceil(number - at);
+            let (mut band, others) = rest.split_rows(height * unit, need * groups);
             for group in 0..groups {
                 let width = (count - band.panel).div_ceil(groups - group);
-                let (piece, others) = band.split_panels(width);
+                let (piece, others) = band.split_panels(width, need);
                 items.push(piece);
                 band = others;
             }
@@ -201,23 +259,25 @@ impl<'a, T: Real> Forward<'a, T> {
         items
     }
 
-    fn split_rows(self, height: usize) -> (Forward<'a, T>, Forward<'a, T>) {
-        let Forward { first, panel, z, y, mask, curve } = self;
+    fn split_rows(self, height: usize, need: usize) -> (Forward<'a, T>, Forward<'a, T>) {
+        let Forward { first, panel, z, y, mask, curve, frame } = self;
         let ((z, z2), (y, y2)) = (z.split_rows(height), y.split_rows(height));
         let ((mask, mask2), (curve, curve2)) = (mask.split_rows(height), curve.split_rows(height));
+        let (frame, frame2) = frame.split_at_mut(need);
         (
-            Forward { first, panel, z, y, mask, curve },
-            Forward { first: first + height, panel, z: z2, y: y2, mask: mask2, curve: curve2 },
+            Forward { first, panel, z, y, mask, curve, frame },
+            Forward { first: first + height, panel, z: z2, y: y2, mask: mask2, curve: curve2, frame: frame2 },
         )
     }
 
-    fn split_panels(self, width: usize) -> (Forward<'a, T>, Forward<'a, T>) {
-        let Forward { first, panel, z, y, mask, curve } = self;
+    fn split_panels(self, width: usize, need: usize) -> (Forward<'a, T>, Forward<'a, T>) {
+        let Forward { first, panel, z, y, mask, curve, frame } = self;
         let ((z, z2), (y, y2)) = (z.split_panels(width), y.split_panels(width));
         let ((mask, mask2), (curve, curve2)) = (mask.split_panels(width), curve.split_panels(width));
+        let (frame, frame2) = frame.split_at_mut(need);
         (
-            Forward { first, panel, z, y, mask, curve },
-            Forward { first, panel: panel + width, z: z2, y: y2, mask: mask2, curve: curve2 },
+            Forward { first, panel, z, y, mask, curve, frame },
+            Forward { first, panel: panel + width, z: z2, y: y2, mask: mask2, curve: curve2, frame: frame2 },
         )
     }
 }
@@ -238,6 +298,24 @@ fn multiply<'b, T: Real>(
         2
     } else {
         kernels::product_of_one(path, a, k, b(panel), &mut c.panel(panel)[rows]);
+        1
+    }
+}
+
+/// The same for patches.
+fn convolve<'b, T: Real>(
+    path: Path,
+    a: Patches<'_, T>,
+    b: impl Fn(usize) -> &'b [Line<T>],
+    c: &mut BatchMut<'_, T>,
+    panel: usize,
+    rows: Range<usize>,
+) -> usize {
+    if path.takes_two_panels() && panel + 1 < c.panels() {
+        kernels::convolve_two(path, a, [b(panel), b(panel + 1)], c.pair(panel).map(|c| &mut c[rows.clone()]));
+        2
+    } else {
+        kernels::convolve_one(path, a, b(panel), &mut c.panel(panel)[rows]);
         1
     }
 }
@@ -266,7 +344,7 @@ pub(super) struct Slope<'a, T> {
 }
 
 impl<T: Real> Slope<'_, T> {
-    fn apply(&self, path: Path, panel: usize, rows: Range<usize>, d: &mut [Line<T>]) {
+    pub fn apply(&self, path: Path, panel: usize, rows: Range<usize>, d: &mut [Line<T>]) {
         if let Some(mask) = &self.mask {
             kernels::multiply(path, flat(&mask.panel(panel)[rows.clone()]), flat_mut(d));
         }
@@ -276,17 +354,19 @@ impl<T: Real> Slope<'_, T> {
     }
 }
 
-impl<T: Real> Dense<T> {
+impl<T: Real> Product<T> {
     /// `dropped`: whether the last forward pass dropped units. What a parametric activation does is not in it.
-    pub fn slope(&self, rows: usize, dropped: bool) -> Slope<'_, T> {
+    pub fn slope(&self, batch: usize, dropped: bool) -> Slope<'_, T> {
+        let rows = self.rows(batch);
         let mask = (dropped && self.dropout > 0.0).then(|| Batch::new(&self.mask, rows));
         let function = if self.blend.is_some() { Function::Linear } else { self.function };
         Slope { function, z: Batch::new(&self.z, rows), mask }
     }
 
     /// The rest of the way from ∂L/∂z to ∂L/∂u, in `d`, where it is longer than a slope.
-    pub fn finish_backward(&mut self, compute: &Compute, rows: usize) {
-        let Dense { norm, blend, function, z, d, outputs, .. } = self;
+    pub fn finish_backward(&mut self, compute: &Compute, batch: usize) {
+        let rows = self.rows(batch);
+        let Product { norm, blend, function, z, d, outputs, .. } = self;
         if let Some(blend) = blend {
             blend::backward(compute, blend, *function, Batch::new(z, rows), d, *outputs);
         }
@@ -313,10 +393,10 @@ pub(super) fn begin_backward<T: Real>(
     }
 }
 
-/// ∂L/∂z of a layer whose output goes into a sum, from the ∂L/∂y of the sum.
+/// ∂L/∂z of what goes into a sum alone, from the ∂L/∂y of the sum.
 pub(super) fn pass_from_sum<T: Real>(
     compute: &Compute,
-    slope: &Slope<'_, T>,
+    slope: Option<&Slope<'_, T>>,
     sum: Batch<'_, T>,
     columns: usize,
     d: &mut [Line<T>],
@@ -324,7 +404,9 @@ pub(super) fn pass_from_sum<T: Real>(
     let (path, rows) = (compute.path(), sum.rows);
     each_panel(compute, d, columns, rows, |panel, lines| {
         lines.copy_from_slice(sum.panel(panel));
-        slope.apply(path, panel, 0..rows, lines);
+        if let Some(slope) = slope {
+            slope.apply(path, panel, 0..rows, lines);
+        }
     });
 }
 
@@ -365,18 +447,38 @@ struct Below<'a, T> {
     turned: &'a mut [Line<T>],
 }
 
-/// ∂L/∂z of what `layer` reads, from the layer's own: d = ∂L/∂u·W, plus `more`, times `slope`. `turned` is scratch:
-/// one line for every output unit of every panel of input units.
+/// Lines that the weight of a layer takes, turned.
+pub(super) fn turned<T: Real>(layer: &Product<T>) -> usize {
+    let taps = layer.window.as_ref().map_or(1, Window::taps);
+    panels::panels(layer.channels()) * layer.outputs * taps
+}
+
+/// Lines of scratch that [`pass_down`] needs.
+pub(super) fn scratch_back<T: Real>(compute: &Compute, layer: &Product<T>, batch: usize) -> usize {
+    match &layer.window {
+        Some(window) if !window.is_first => passage::number(compute, batch) * window.scratch_back(layer.outputs),
+        _ => 0,
+    }
+}
+
+/// ∂L/∂z of what `layer` reads, from the layer's own: d = ∂L/∂u·W, plus `more`, times `slope`. `turned` and `frames` are
+/// scratch.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn pass_down<T: Real>(
     compute: &Compute,
-    layer: &Dense<T>,
+    layer: &Product<T>,
     more: Option<Batch<'_, T>>,
     slope: Option<&Slope<'_, T>>,
     d: &mut [Line<T>],
     turned: &mut [Line<T>],
-    rows: usize,
+    frames: &mut [Line<T>],
+    batch: usize,
 ) {
+    if let Some(window) = &layer.window {
+        return pass_down_window(compute, layer, window, more, slope, d, turned, frames, batch);
+    }
     let path = compute.path();
+    let rows = layer.rows(batch);
     let outputs = layer.outputs;
     let count = panels::panels(layer.inputs);
     let dz = Batch::new(&layer.d, rows);
@@ -419,4 +521,72 @@ pub(super) fn pass_down<T: Real>(
         rest = Below { first: rest.first + width, d: d_rest, turned: turned_rest };
     }
     compute.each(&mut items, work);
+}
+
+/// The same for a convolution: image by image, with the kernel read backwards.
+#[allow(clippy::too_many_arguments)]
+fn pass_down_window<T: Real>(
+    compute: &Compute,
+    layer: &Product<T>,
+    window: &Window,
+    more: Option<Batch<'_, T>>,
+    slope: Option<&Slope<'_, T>>,
+    d: &mut [Line<T>],
+    turned: &mut [Line<T>],
+    frames: &mut [Line<T>],
+    batch: usize,
+) {
+    struct Image<'a, T> {
+        /// First example.
+        first: usize,
+        d: BatchMut<'a, T>,
+        frame: &'a mut [Line<T>],
+    }
+    let path = compute.path();
+    let (taps, outputs, unit) = (window.taps(), layer.outputs, window.pixels_from());
+    let count = panels::panels(window.channels);
+    let length = outputs * taps;
+    let weight = layer.weight.arrays.value.lines();
+    let mut panels: Pieces<(usize, &mut [Line<T>])> = turned[..count * length].chunks_mut(length).enumerate().collect();
+    compute.each(&mut panels, |(panel, turned)| {
+        kernels::turn_patches(path, weight, window.channels, taps, *panel * LANES, turned);
+    });
+    drop(panels);
+    let turned = &*turned;
+    let dz = Batch::new(&layer.d, layer.rows(batch));
+    let need = window.scratch_back(outputs);
+    let number = passage::number(compute, batch);
+    let mut items: Pieces<Image<'_, T>> = SmallVec::new();
+    let (mut first, mut rest, mut frames) = (0, BatchMut::new(d, count, batch * unit), frames);
+    for at in 0..number {
+        let height = (batch - first).div_ceil(number - at);
+        let (d, others) = rest.split_rows(height * unit);
+        let (frame, left) = frames.split_at_mut(need);
+        items.push(Image { first, d, frame });
+        (first, rest, frames) = (first + height, others, left);
+    }
+    compute.each(&mut items, |piece| {
+        piece.frame.fill(Line::ZERO);
+        for example in 0..piece.d.rows() / unit {
+            let number = piece.first + example;
+            window.fill_back(dz, outputs, number, piece.frame);
+            let (here, whole) = (example * unit..(example + 1) * unit, number * unit..(number + 1) * unit);
+            let mut panel = 0;
+            while panel < count {
+                let b = |panel: usize| &turned[panel * length..][..length];
+                let patches = window.patches_back(piece.frame);
+                let done = convolve(path, patches, b, &mut piece.d, panel, here.clone());
+                for panel in panel..panel + done {
+                    let d = &mut piece.d.panel(panel)[here.clone()];
+                    if let Some(more) = &more {
+                        kernels::add(path, flat(&more.panel(panel)[whole.clone()]), flat_mut(d));
+                    }
+                    if let Some(slope) = slope {
+                        slope.apply(path, panel, whole.clone(), d);
+                    }
+                }
+                panel += done;
+            }
+        }
+    });
 }

@@ -1,9 +1,11 @@
 //! A network's symbols in the record, and back.
 
 use super::schema;
-use crate::nn::architecture::{Init, Norm};
+use crate::nn::architecture::{Init, Norm, Padding, Pooling};
 use crate::nn::layers;
-use crate::nn::{Activation, Architecture, Axis, AxisId, Feature, Layer, LayerId, Presence, Settings, Task, Width};
+use crate::nn::{
+    Activation, Architecture, Axis, AxisId, Feature, Layer, LayerId, LayerKind, Presence, Settings, Task, Width,
+};
 
 const INITS: [(Init, &str); 4] =
     [(Init::He, "he"), (Init::Glorot, "glorot"), (Init::Orthogonal, "orthogonal"), (Init::Zero, "zero")];
@@ -23,6 +25,10 @@ pub fn write(architecture: &Architecture) -> schema::Model {
         norm_epsilon: layer.settings.norm_epsilon,
         norm_epsilon_written: layer.settings.norm_epsilon_written,
         project: layer.settings.project,
+        kernel: is_conv(layer.kind).then_some(layer.settings.kernel),
+        stride: is_conv(layer.kind).then_some(layer.settings.stride),
+        pad: is_conv(layer.kind).then(|| layer.settings.padding.word().into()),
+        pool: layer.settings.pooling.map(|pooling| pooling.to_string()),
         bias: layer.settings.bias,
         dropout: layer.settings.dropout,
         init: INITS.iter().find(|(init, _)| *init == layer.settings.initialiser()).expect("all are listed").1.into(),
@@ -44,7 +50,12 @@ pub fn read(model: &schema::Model, data: &schema::Data) -> Result<Architecture, 
         "regression" => Task::Regression,
         other => return Err(format!("no task is called `{other}`")),
     };
-    let values = data.area.map_or(Some(1), |(rows, columns)| rows.checked_mul(columns));
+    let kinds = || model.layers.iter().filter_map(|layer| layers::find(&layer.kind));
+    let area = data.area.filter(|_| kinds().any(|kind| kind.needs_image()));
+    let values = match area {
+        Some(_) => Some(1),
+        None => data.area.map_or(Some(1), |(rows, columns)| rows.checked_mul(columns)),
+    };
     let inputs = values.and_then(|values| values.checked_mul(data.inputs)).ok_or("its input is too large")?;
     if model.axes.first().is_none_or(|axis| axis.width != inputs) {
         return Err(format!("its first axis is not the {inputs} inputs of the data"));
@@ -71,13 +82,17 @@ pub fn read(model: &schema::Model, data: &schema::Data) -> Result<Architecture, 
     {
         return Err(format!("the block `{}` is none", layer.name));
     }
-    Architecture::assemble(axes, None, task, layers)
+    Architecture::assemble(axes, area, task, layers)
+}
+
+fn is_conv(kind: &dyn LayerKind) -> bool {
+    kind.doc().word == "conv"
 }
 
 /// One layer; of a residual block, what it is without its layers.
 fn layer(layer: &schema::Layer) -> Result<Layer, String> {
     let unknown = |what: &str, word: &str| format!("layer `{}` has {what} `{word}`", layer.name);
-    let kind = layers::find(&layer.kind).filter(|kind| kind.runs()).ok_or_else(|| unknown("kind", &layer.kind))?;
+    let kind = layers::find(&layer.kind).ok_or_else(|| unknown("kind", &layer.kind))?;
     let activation = Activation::find(&layer.activation).ok_or_else(|| unknown("activation", &layer.activation))?;
     let init = INITS.iter().find(|(_, word)| *word == layer.init).ok_or_else(|| unknown("initialiser", &layer.init))?;
     let norm = match &layer.norm {
@@ -92,6 +107,21 @@ fn layer(layer: &schema::Layer) -> Result<Layer, String> {
     if layer.width == 0 || layer.width as u64 > layers::WIDTH_MAX {
         return Err(unknown("the width", &layer.width.to_string()));
     }
+    let sizes = [layer.kernel, layer.stride].map(|size| size.unwrap_or(1));
+    if sizes.iter().any(|size| !(1..=layers::PIXELS_MAX).contains(size)) {
+        return Err(unknown("a kernel or a stride of", &format!("{sizes:?}")));
+    }
+    let padding = match &layer.pad {
+        Some(word) => Padding::find(word).ok_or_else(|| unknown("padding", word))?,
+        None => Padding::Same,
+    };
+    let pooling = match &layer.pool {
+        Some(text) => Some(Pooling::find(text).ok_or_else(|| unknown("pool", text))?),
+        None => None,
+    };
+    if pooling.is_some() != (kind.doc().word == "pool") || layer.kernel.is_some() != is_conv(kind) {
+        return Err(format!("layer `{}` is a {} and does not say how", layer.name, layer.kind));
+    }
     let settings = Settings {
         activation,
         parametric: layer.parametric,
@@ -102,7 +132,10 @@ fn layer(layer: &schema::Layer) -> Result<Layer, String> {
         bias: layer.bias,
         dropout: layer.dropout,
         init: Some(init.0),
-        ..Settings::default()
+        kernel: sizes[0],
+        stride: sizes[1],
+        padding,
+        pooling,
     };
     Ok(Layer {
         // Settled by `assemble`.

@@ -270,6 +270,16 @@ pub struct Layer {
     pub norm_epsilon_written: f64,
     /// Whether a residual block has a map on its skip.
     pub project: bool,
+    /// Of a convolution: height and width of the kernel, pixels from one output to the next, `same` or `valid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<String>,
+    /// Of a pool: `max 2`, `avg 2`, `global`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     pub bias: bool,
     pub dropout: f64,
     pub init: String,

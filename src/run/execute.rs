@@ -155,7 +155,6 @@ impl<'r> Run<'r> {
     ) -> Result<Run<'r>, Failure> {
         let train = &program.train;
         let architecture = program.architecture.clone();
-        crate::nn::network::runs(&architecture)?;
         let class_weights =
             dataset.class_weights.as_ref().map(|weights| weights.iter().map(|w| f64::from(*w)).collect());
         let loss = Loss::from_args(train.loss.word, &train.loss.args, class_weights)?;
@@ -456,7 +455,6 @@ impl<'r> Run<'r> {
 
     /// Continues from what was saved. Refused when that is not of this program's shapes.
     pub(super) fn take_over(&mut self, saved: Saved) -> Result<(), Refusal> {
-        crate::nn::network::runs(&saved.architecture)?;
         restore::fits(&saved, self.program)?;
         let Saved { architecture, mut parameters, progress, history, growths, probe } = saved;
         // `replan` settles dims and marks; fresh numbers are never drawn for what is there.

@@ -118,6 +118,11 @@ impl<'a, T: Real> Batch<'a, T> {
         &self.lines[panel * self.stride..][..self.rows]
     }
 
+    /// One value. Panics where there is none.
+    pub fn at(&self, row: usize, column: usize) -> T {
+        self.panel(column / LANES)[row].0[column % LANES]
+    }
+
     /// Row-major [rows, columns] into `out`.
     pub fn unpack(&self, columns: usize, out: &mut [T]) {
         for (row, out) in out.chunks_exact_mut(columns.max(1)).enumerate() {

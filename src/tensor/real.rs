@@ -39,6 +39,7 @@ pub trait Real:
     fn erf(self) -> Self;
 
     fn is_finite(self) -> bool;
+    fn is_nan(self) -> bool;
 }
 
 impl Real for f32 {
@@ -60,6 +61,10 @@ impl Real for f32 {
     #[inline(always)]
     fn is_finite(self) -> bool {
         f32::is_finite(self)
+    }
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        f32::is_nan(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f32 {
@@ -114,6 +119,10 @@ impl Real for f64 {
     #[inline(always)]
     fn is_finite(self) -> bool {
         f64::is_finite(self)
+    }
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        f64::is_nan(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f64 {

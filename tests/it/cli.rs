@@ -503,17 +503,6 @@ fn an_interrupt_saves_and_ends_with_its_code() {
 }
 
 #[test]
-fn what_the_run_cannot_do_yet_is_refused_and_never_ignored() {
-    let text = "data digits { limit 100 }\nmodel { c1 conv 4 kernel 3 relu; out dense 10 }\n\
-                train 1 epochs { optimizer adam lr 1e-3 }\n";
-    let folder = folder(&[("back.grow", text.as_bytes())]);
-    let ran = growrun(folder.path(), &["back.grow"]);
-    assert_eq!(ran.code, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("G0910 × a `conv` layer is not available yet"), "{}", ran.stderr);
-    assert!(!folder.path().join("runs").exists(), "nothing half-written");
-}
-
-#[test]
 fn a_batch_larger_than_the_data_is_the_whole_data() {
     let text = "data digits { limit 100; batch 999999999 }\nmodel { h1 dense 4 relu; out dense 10 }\n\
                 train 1 epochs { }\n";

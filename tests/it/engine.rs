@@ -5,6 +5,7 @@ mod activations;
 mod allocations;
 pub mod blocks;
 mod gradients;
+pub mod images;
 mod optimisers;
 mod panels;
 mod products;

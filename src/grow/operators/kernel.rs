@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::nn::architecture::Padding;
+use crate::nn::layers::PIXELS_MAX;
 
 /// The plan for `args`, which name a kernel.
 pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Result<Plan, Refusal> {
@@ -39,7 +40,11 @@ pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Resul
             large = large.or(Some(layer));
             continue;
         }
-        if to > 1 << 16 || to.is_multiple_of(2) || from.is_multiple_of(2) || layer.settings.padding == Padding::Valid {
+        if to > PIXELS_MAX as u64
+            || to.is_multiple_of(2)
+            || from.is_multiple_of(2)
+            || layer.settings.padding == Padding::Valid
+        {
             return refuse(
                 format!("the kernel of `{}` cannot grow from {from} to {to}", layer.name),
                 "a kernel grows around its middle: odd sizes, with `pad same`",
@@ -57,7 +62,7 @@ pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Resul
             );
         }
         let changed = after.layer_mut(&layer.name).expect("it stands in the architecture that was cloned");
-        changed.settings.kernel = usize::try_from(to).expect("checked against 1 << 16");
+        changed.settings.kernel = usize::try_from(to).expect("checked against PIXELS_MAX");
         changes.push(Change::Kernel { layer: layer.name.clone(), from, zero_moments });
         details.push(format!("{} kernel {from} → {to}", layer.name));
     }

@@ -1,4 +1,6 @@
-//! `c1 conv 32 kernel 3 relu`: a two-dimensional convolution, weight [out, in, kernel, kernel].
+//! `c1 conv 32 kernel 3 relu`: a two-dimensional convolution, weight [out, in, kernel, kernel] as in PyTorch's
+//! `nn.Conv2d`. `pad same` puts (kernel − 1) / 2 rows of zeros above the image, as PyTorch's `padding=kernel // 2` does
+//! for odd kernels, at any stride.
 
 use super::*;
 use crate::nn::architecture::Padding;
@@ -33,7 +35,7 @@ static DOC: Doc = Doc {
         },
         Arg {
             name: "pad",
-            shape: Shape::Keyword(&[Kind::Word(|| vec!["same", "valid"])]),
+            shape: Shape::Keyword(&[Kind::Word(|| Padding::ALL.map(Padding::word).to_vec())]),
             required: false,
             default: "same",
             help: "`same` pads with zeros so that stride 1 keeps the size; `valid` pads nothing",
@@ -67,19 +69,24 @@ impl LayerKind for Conv {
         let kernel = args.integer("kernel").unwrap_or(1);
         let stride = args.integer("stride").unwrap_or(1);
         for (name, value) in [("kernel", kernel), ("stride", stride)] {
-            if value == 0 || value > 1 << 16 {
+            if value == 0 || value > PIXELS_MAX as u64 {
                 return Err(
                     Refusal::error("G0301", format!("a {name} of {value} pixels cannot be"), "use 1 or more").at(name)
                 );
             }
         }
         let (kernel, stride) = (kernel as usize, stride as usize);
-        let padding = if args.word("pad") == Some("valid") { Padding::Valid } else { Padding::Same };
-        let outputs = |n: usize| match padding {
-            Padding::Same => Some(n.div_ceil(stride)),
-            Padding::Valid => n.checked_sub(kernel).map(|rest| rest / stride + 1),
-        };
-        let (Some(rows), Some(columns)) = (outputs(height), outputs(width)) else {
+        let padding = args.word("pad").and_then(Padding::find).unwrap_or(Padding::Same);
+        let settings = Settings { kernel, stride, padding, ..common_settings(args)? };
+        if let Some(norm @ (Norm::Layer | Norm::Rms)) = settings.norm {
+            return Err(Refusal::error(
+                "G0301",
+                format!("a convolution has no {} norm here: it would mix channels and pixels", norm.word()),
+                "use `norm batch`, which takes each channel over all pixels and examples",
+            )
+            .at("norm"));
+        }
+        let Some(area) = self.area(&settings, (height, width)) else {
             return Err(Refusal::error(
                 "G0301",
                 format!("a kernel of {kernel} does not fit into {height}×{width} pixels"),
@@ -87,8 +94,7 @@ impl LayerKind for Conv {
             )
             .at("kernel"));
         };
-        let settings = Settings { kernel, stride, padding, ..common_settings(args)? };
-        Ok(Description { width: Some(width_argument(args)?), area: Some((rows, columns)), settings })
+        Ok(Description { width: Some(width_argument(args)?), area: Some(area), settings })
     }
 
     fn parameters(&self, layer: &Layer, _architecture: &Architecture) -> Vec<ParameterShape> {
@@ -108,7 +114,11 @@ impl LayerKind for Conv {
         true
     }
 
-    fn runs(&self) -> bool {
-        false
+    fn area(&self, settings: &Settings, (height, width): (usize, usize)) -> Option<(usize, usize)> {
+        let outputs = |n: usize| match settings.padding {
+            Padding::Same => Some(n.div_ceil(settings.stride)),
+            Padding::Valid => n.checked_sub(settings.kernel).map(|rest| rest / settings.stride + 1),
+        };
+        outputs(height).zip(outputs(width))
     }
 }

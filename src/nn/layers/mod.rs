@@ -13,6 +13,8 @@ use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
 /// What a schedule may write after a layer's name.
 pub const LAYERS: &[&dyn LayerKind] = &[&dense::Dense, &conv::Conv, &pool::Pool, &residual::Residual];
 
+pub use residual::stride as stride_of;
+
 pub fn find(word: &str) -> Option<&'static dyn LayerKind> {
     LAYERS.iter().copied().find(|kind| kind.doc().word == word)
 }
@@ -37,9 +39,9 @@ pub trait LayerKind: Sync {
     fn needs_image(&self) -> bool {
         false
     }
-    /// Whether the engine runs it yet.
-    fn runs(&self) -> bool {
-        true
+    /// Height and width of what leaves it where images of that size come in; `None` when vectors do, or nothing can.
+    fn area(&self, _settings: &Settings, _from: (usize, usize)) -> Option<(usize, usize)> {
+        None
     }
 }
 
@@ -120,6 +122,9 @@ impl Architecture {
         let input = self.output();
         let mut outer = self.make_layer(name, kind, description, input);
         outer.output = input;
+        if outer.settings.project {
+            outer.settings.stride = residual::stride(&block);
+        }
         if let Some(last) = block.last_mut() {
             match outer.settings.project {
                 true => outer.output = last.output,
@@ -217,6 +222,9 @@ const PREFIX: Arg = Arg {
 
 /// Largest width that any layer may be given; the limits on parameters and memory are far tighter in practice.
 pub const WIDTH_MAX: u64 = 1_000_000_000;
+
+/// Largest kernel, stride or square of a pool, in pixels.
+pub const PIXELS_MAX: usize = 1 << 16;
 
 fn common_settings(args: &Args) -> Result<Settings, Refusal> {
     let dropout = args.number("dropout").unwrap_or(0.0);

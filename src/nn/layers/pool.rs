@@ -51,12 +51,13 @@ impl LayerKind for Pool {
             .at("how"));
         }
         let size = size as usize;
-        let (pooling, area) = match args.word("how") {
-            Some("max") => (Pooling::Max(size), Some((height / size, width / size))),
-            Some("avg") => (Pooling::Average(size), Some((height / size, width / size))),
-            _ => (Pooling::Global, None),
+        let pooling = match args.word("how") {
+            Some("max") => Pooling::Max(size),
+            Some("avg") => Pooling::Average(size),
+            _ => Pooling::Global,
         };
-        Ok(Description { width: None, area, settings: Settings { pooling: Some(pooling), ..Settings::default() } })
+        let settings = Settings { pooling: Some(pooling), ..Settings::default() };
+        Ok(Description { width: None, area: self.area(&settings, (height, width)), settings })
     }
 
     fn parameters(&self, _layer: &Layer, _architecture: &Architecture) -> Vec<ParameterShape> {
@@ -71,7 +72,10 @@ impl LayerKind for Pool {
         true
     }
 
-    fn runs(&self) -> bool {
-        false
+    fn area(&self, settings: &Settings, (height, width): (usize, usize)) -> Option<(usize, usize)> {
+        match settings.pooling? {
+            Pooling::Max(size) | Pooling::Average(size) => Some((height / size, width / size)),
+            Pooling::Global => None,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `r1 residual { … }`: x + block(x), or P·x + block(x) with `project`. The skip ties the block's ends into one axis.
 
 use super::*;
+use crate::nn::architecture::Pooling;
 
 pub struct Residual;
 
@@ -29,6 +30,10 @@ impl LayerKind for Residual {
         Ok(Description { width: None, area: input.area, settings })
     }
 
+    fn area(&self, settings: &Settings, (height, width): (usize, usize)) -> Option<(usize, usize)> {
+        Some((height.div_ceil(settings.stride), width.div_ceil(settings.stride)))
+    }
+
     fn parameters(&self, layer: &Layer, _architecture: &Architecture) -> Vec<ParameterShape> {
         if layer.settings.project { product_parameters(layer, &[], "project.weight") } else { Vec::new() }
     }
@@ -41,4 +46,14 @@ impl LayerKind for Residual {
             out
         }
     }
+}
+
+/// By how much a block shrinks the images that go through it: so many pixels its map on the skip steps at once.
+pub fn stride(block: &[Layer]) -> usize {
+    let of = |layer: &Layer| match layer.settings.pooling {
+        Some(Pooling::Max(size) | Pooling::Average(size)) => size,
+        Some(Pooling::Global) => 1,
+        None => layer.settings.stride,
+    };
+    block.iter().map(of).fold(1, usize::saturating_mul)
 }

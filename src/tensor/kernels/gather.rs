@@ -1,7 +1,7 @@
 //! Examples on their way into a batch: bytes or floats become scaled floats, straight into panels.
 
 use crate::tensor::panels::BatchMut;
-use crate::tensor::{LANES, Real};
+use crate::tensor::{LANES, Line, Real};
 
 /// (x − mean)·inverse, each operation rounded once.
 #[inline(always)]
@@ -41,5 +41,18 @@ kernel! {
     /// One example of floats into one row of a batch, scaled. All slices are as long as an example.
     fn gather_floats<T: Real>(values: &[f32], mean: &[T], inverse: &[T], row: usize, out: &mut BatchMut<'_, T>) {
         scale_row(values, mean, inverse, row, out);
+    }
+}
+
+kernel! {
+    /// One row of patches of an image, written down: `to[pixel][tap] = numbers[pixel·step + taps[tap]]`, for at most 16
+    /// taps; lanes beyond them stay as they are.
+    fn unfold<T: Real>(numbers: &[T], taps: &[u32], step: usize, to: &mut [Line<T>]) {
+        for (pixel, to) in to.iter_mut().enumerate() {
+            let patch = &numbers[pixel * step..];
+            for (to, tap) in to.0.iter_mut().zip(taps) {
+                *to = patch[*tap as usize];
+            }
+        }
     }
 }

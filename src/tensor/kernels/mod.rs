@@ -111,23 +111,27 @@ macro_rules! kernel {
     };
 }
 
+mod convolve;
 mod elementwise;
 mod gather;
 pub mod peak;
+mod pooling;
 pub mod tile;
 mod transpose;
 mod update;
 
+pub use convolve::{Patches, Reads, convolve_one, convolve_two, correlate_one, correlate_two};
 pub use elementwise::*;
-pub use gather::{gather_bytes, gather_floats};
+pub use gather::{gather_bytes, gather_floats, unfold};
+pub use pooling::*;
 pub use tile::{Left, product_of_one, product_of_two};
-pub use transpose::{interleave, separate, turn_panel};
+pub use transpose::{interleave, separate, turn_panel, turn_patches};
 pub use update::*;
 
 use super::{LANES, Line};
 
 /// What numbers need beyond arithmetic: their own tiles and their own transposition.
-pub trait Number: tile::Tiles + transpose::Turn {}
+pub trait Number: tile::Tiles + convolve::Convolve + transpose::Turn {}
 
 impl Number for f32 {}
 impl Number for f64 {}

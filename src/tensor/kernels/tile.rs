@@ -153,7 +153,7 @@ kernel! {
 /// Cuts `m` rows into the fewest tiles of at most `most` rows whose heights differ by at most one: short tiles
 /// wait for their own additions. Calls `tile(first row, height)`.
 #[inline(always)]
-fn cut(m: usize, most: usize, mut tile: impl FnMut(usize, usize)) {
+pub(super) fn cut(m: usize, most: usize, mut tile: impl FnMut(usize, usize)) {
     let tiles = m.div_ceil(most);
     let mut row = 0;
     for at in 0..tiles {

@@ -50,6 +50,35 @@ pub fn turn_panel<T: Real>(path: Path, lines: &[Line<T>], stride: usize, first: 
     }
 }
 
+/// One panel of what [`turn_panel`] gives of a convolution's weight, whose kernel is read backwards: from the panels of
+/// W: [channel·taps, out], `out[o·taps + taps − 1 − tap][c] = W[(first + c)·taps + tap, o]` for 16 channels from
+/// `first`; channels beyond the last are 0. out: outputs·taps lines.
+pub fn turn_patches<T: Real>(
+    path: Path,
+    lines: &[Line<T>],
+    channels: usize,
+    taps: usize,
+    first: usize,
+    out: &mut [Line<T>],
+) {
+    let here = LANES.min(channels - first);
+    for (panel, out) in out.chunks_mut(LANES * taps).enumerate() {
+        let from = &lines[(panel * channels + first) * taps..][..here * taps];
+        let units = out.len() / taps;
+        for tap in 0..taps {
+            let mut block = [Line::ZERO; LANES];
+            for (line, channel) in block.iter_mut().zip(from.chunks(taps)) {
+                *line = channel[tap];
+            }
+            let mut turned = [Line::ZERO; LANES];
+            T::turn(path, &block, &mut turned);
+            for (unit, line) in turned.into_iter().take(units).enumerate() {
+                out[unit * taps + taps - 1 - tap] = line;
+            }
+        }
+    }
+}
+
 /// Who transposes 16 × 16 blocks of a type.
 pub trait Turn: Sized {
     fn turn(path: Path, from: &[Line<Self>; LANES], to: &mut [Line<Self>; LANES]);

@@ -13,7 +13,7 @@ const H: f64 = 1e-5;
 
 /// Largest |analytic − numeric| / (1e-6 + |analytic| + |numeric|) … over all entries of all parameters.
 pub fn worst(architecture: &Architecture, loss: &Loss, targets: Targets<'_>, mode: Mode) -> f64 {
-    let inputs = architecture.width(architecture.input.axis).exact();
+    let inputs = architecture.width(architecture.input.axis).exact() * architecture.input.values_per_unit();
     let x = Array2::from_shape_vec((BATCH, inputs), noise(3, BATCH * inputs)).expect("that many").mapv(f64::from);
     let mut network: Network<f64> = Network::new(architecture, 11, Compute::single());
     // Biases begin at 0, gains at 1; let them count.

@@ -10,14 +10,28 @@ use growrun::tensor::kernels::{self, Function, Path};
 use growrun::tensor::{BatchMut, Compute, Simd};
 use growrun::train::{Loss, METRICS, Targets, Trainer, evaluate_in_batches};
 use ndarray::ArrayView2;
+use std::ops::Range;
 
 const EXAMPLES: usize = 300;
 pub const INPUTS: usize = 19;
 
 /// Three steps: an even batch, one that is longer than a block of 256, and one of a single example.
 pub fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss: &Loss, compute: Compute) -> String {
+    trained_on(architecture, rule, clip, loss, compute, [0..64, 0..EXAMPLES, 64..65])
+}
+
+/// Three steps on these examples.
+pub fn trained_on(
+    architecture: &Architecture,
+    rule: Rule,
+    clip: Option<f64>,
+    loss: &Loss,
+    compute: Compute,
+    steps: [Range<usize>; 3],
+) -> String {
     let outputs = architecture.width(architecture.output().axis).exact();
-    let x = noise(1, EXAMPLES * INPUTS);
+    let inputs = architecture.width(architecture.input.axis).exact() * architecture.input.values_per_unit();
+    let x = noise(1, EXAMPLES * inputs);
     let classes: Vec<u32> = (0..EXAMPLES).map(|i| (i * 7 % outputs) as u32).collect();
     let numbers = noise(2, EXAMPLES * outputs);
     let targets = match loss {
@@ -36,9 +50,9 @@ pub fn trained(architecture: &Architecture, rule: Rule, clip: Option<f64>, loss:
             }
         }
     }
-    for (step, range) in [0..64, 0..EXAMPLES, 64..65].into_iter().enumerate() {
-        let rows = &x[range.start * INPUTS..range.end * INPUTS];
-        let batch = ArrayView2::from_shape((range.len(), INPUTS), rows).expect("rows");
+    for (step, range) in steps.into_iter().enumerate() {
+        let rows = &x[range.start * inputs..range.end * inputs];
+        let batch = ArrayView2::from_shape((range.len(), inputs), rows).expect("rows");
         let report =
             trainer.step(&mut network, &mut optimizer, loss, batch, targets.slice(range), 0.01, 9, step as u64);
         assert!(report.is_finite());

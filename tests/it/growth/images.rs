@@ -67,7 +67,7 @@ fn a_kernel_grows_by_rings_of_zeros_that_are_born_now() {
         [&p.value, &p.gradient].into_iter().chain(p.slots.iter().map(|slot| &slot.value)).cloned().collect()
     };
     for (old, new) in arrays(old).iter().zip(arrays(new)) {
-        assert_eq!(new.shape(), [5, 3, 7, 7]);
+        assert_eq!(new.shape(), [5, 12, 7, 7]);
         let middle = new.slice(s![.., .., 2..5, 2..5]).to_owned().into_dyn();
         assert_eq!(middle, *old);
         let rings = new.iter().filter(|x| **x != 0.0).count();
@@ -361,7 +361,7 @@ fn gradmax_between_convolutions_knows_the_gradient_of_its_units() {
         let Some(mut network) = network(&net, &mut Skipped::default()) else { continue };
         let old = matrix(&network.parameter("b.weight").expect("it is there").value);
         let [m, z, gradient] = gradmax_on(&net, &mut network);
-        assert_eq!(m.dim(), (4 * 9, 3 * 9));
+        assert_eq!(m.dim(), (4 * 9, 12 * 9));
         // tanh′(0) = 1, and nothing has changed but by rounding: ∂L/∂U = zᵀM.
         let expected = z.dot(&m);
         let apart = norm(&(&expected - &gradient)) / norm(&gradient);

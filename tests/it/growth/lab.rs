@@ -7,7 +7,7 @@ use growrun::base::Shape;
 use growrun::base::rng::{Purpose, Stream};
 use growrun::grow::{Dice, OPERATORS};
 use growrun::nn::architecture::Pooling;
-use growrun::nn::{Mode, Network, network};
+use growrun::nn::{Mode, Network};
 use growrun::optim::{Optimizer, Rule};
 use growrun::run;
 use growrun::tensor::{Compute, Real};
@@ -124,10 +124,10 @@ fn pool(net: &mut Architecture, name: &str, pooling: Pooling) {
     net.push(name, kind, Description { width: None, area, settings });
 }
 
-/// 2@5x4 → a 3 → h → b 4 → c 4 → out 3
+/// 2@5x4 → a 12 → h → b 4 → c 4 → out 3: with a kernel of 5, what `h` reads is longer than a block of 256.
 fn convs(h: usize, settings: &Settings) -> Architecture {
     let mut net = images();
-    for (name, width, kernel) in [("a", 3, 3), ("h", h, 3), ("b", 4, 3), ("c", 4, 1)] {
+    for (name, width, kernel) in [("a", 12, 3), ("h", h, 3), ("b", 4, 3), ("c", 4, 1)] {
         conv(&mut net, name, width, kernel, settings);
     }
     push(&mut net, "out", OUTPUTS, Settings::default());
@@ -227,10 +227,7 @@ impl<T: Real> Examples<T> {
 
 /// A network whose biases are not zero either. `None` where the engine does not run the architecture.
 pub fn network<T: Real>(net: &Architecture, skipped: &mut Skipped) -> Option<Network<T>> {
-    if let Err(refusal) = network::runs(net) {
-        skipped.add(refusal.message);
-        return None;
-    }
+    let _ = skipped;
     let mut network = Network::new(net, 3, Compute::single());
     let mut stream = Stream::new(3, Purpose::Data, "biases", 0);
     for (at, parameter) in network.parameters().iter_mut().enumerate() {
@@ -264,7 +261,8 @@ pub fn train<T: Real>(network: &mut Network<T>, rule: Rule, lr: f64, steps: std:
 
 /// Whether the engine runs what comes out of a plan.
 pub fn runs(plan: &Plan, skipped: &mut Skipped) -> bool {
-    network::runs(&plan.after).map_err(|refusal| skipped.add(refusal.message)).is_ok()
+    let _ = (plan, skipped);
+    true
 }
 
 /// Carries out a plan that [`runs`].
@@ -351,7 +349,7 @@ fn value_of(kind: &Kind, text: &str) -> Value {
 // --- what does not run yet
 
 /// What the engine may refuse, by a part of its message. Take out what has come to run.
-const NOT_YET: &[&str] = &["is a conv layer"];
+const NOT_YET: &[&str] = &[];
 
 /// What the engine refused, and how often: never silently.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 use super::arrays::Arrays;
 use super::blend::Blend;
 use super::norm::Normed;
+use super::window::Window;
 use crate::tensor::kernels::Function;
 use crate::tensor::{Batch, Line, Real, panels};
 
@@ -39,6 +40,8 @@ pub(super) enum Source {
     Layer(usize),
     /// The sum of this number.
     Sum(usize),
+    /// The passage of this number.
+    Passage(usize),
 }
 
 /// One product with what follows it, and its buffers: activations in panels.
@@ -46,8 +49,10 @@ pub(super) enum Source {
 /// ```text
 /// u = x·Wᵀ + b     z = norm(u), or u     y = φ(z)·mask
 /// ```
+///
+/// A row is an example, or where images flow a pixel of one: then x is what lies in a window, or the pixel itself.
 #[derive(Clone)]
-pub(super) struct Dense<T> {
+pub(super) struct Product<T> {
     pub name: String,
     pub source: Source,
     pub weight: Held<T>,
@@ -57,28 +62,54 @@ pub(super) struct Dense<T> {
     /// Of a parametric activation.
     pub blend: Option<Blend<T>>,
     pub dropout: f64,
+    /// Of a convolution that reads more than single pixels.
+    pub window: Option<Window>,
+    /// Rows that an example has.
+    pub pixels: usize,
+    /// Length of a row of W: of a convolution channels · taps.
     pub inputs: usize,
     pub outputs: usize,
     /// Whether y is z: a linear layer without dropout.
     pub plain: bool,
-    /// [batch, out]
+    /// [row, out]
     pub z: Vec<Line<T>>,
-    /// [batch, out]; empty when the output is z itself.
+    /// [row, out]; empty when the output is z itself.
     pub y: Vec<Line<T>>,
-    /// [batch, out]: 0 or 1/(1 − p). Empty without dropout.
+    /// [row, out]: 0 or 1/(1 − p). Empty without dropout.
     pub mask: Vec<Line<T>>,
-    /// ∂L/∂u: [batch, out]
+    /// ∂L/∂u: [row, out]
     pub d: Vec<Line<T>>,
+    /// Scratch of a convolution's gradient, as large as its weight.
+    pub sums: Vec<Line<T>>,
 }
 
-impl<T: Real> Dense<T> {
-    pub fn output(&self, rows: usize) -> Batch<'_, T> {
-        Batch::new(if self.plain { &self.z } else { &self.y }, rows)
+impl<T: Real> Product<T> {
+    /// Rows that a batch has here.
+    pub fn rows(&self, batch: usize) -> usize {
+        batch * self.pixels
+    }
+
+    pub fn output(&self, batch: usize) -> Batch<'_, T> {
+        Batch::new(if self.plain { &self.z } else { &self.y }, self.rows(batch))
     }
 
     /// u: what the product and the bias gave.
-    pub fn affine(&self, rows: usize) -> Batch<'_, T> {
-        Batch::new(self.norm.as_ref().map_or(&self.z, |norm| &norm.affine), rows)
+    pub fn affine(&self, batch: usize) -> Batch<'_, T> {
+        Batch::new(self.norm.as_ref().map_or(&self.z, |norm| &norm.affine), self.rows(batch))
+    }
+
+    /// Channels of what it reads: units where it reads vectors.
+    pub fn channels(&self) -> usize {
+        self.window.as_ref().map_or(self.inputs, |window| window.channels)
+    }
+
+    /// Rows of an example in what it reads.
+    pub fn pixels_from(&self) -> usize {
+        match &self.window {
+            Some(window) if window.is_first => 1,
+            Some(window) => window.pixels_from(),
+            None => self.pixels,
+        }
     }
 
     pub fn learns(&self) -> bool {
@@ -87,12 +118,12 @@ impl<T: Real> Dense<T> {
 
     /// Multiply-adds of one product with one example.
     pub fn size(&self) -> u64 {
-        self.inputs as u64 * self.outputs as u64
+        (self.inputs as u64).saturating_mul(self.outputs as u64).saturating_mul(self.pixels as u64)
     }
 
     /// The parameters that are learned, in declaration order.
     pub fn learned(&self) -> impl Iterator<Item = &Held<T>> {
-        let Dense { weight, bias, norm, blend, .. } = self;
+        let Product { weight, bias, norm, blend, .. } = self;
         let (gain, shift) =
             norm.as_ref().map_or((None, None), |n| (Some(&n.gain.held), n.shift.as_ref().map(|s| &s.held)));
         [Some(weight), bias.as_ref(), gain, shift, blend.as_ref().map(|b| &b.share.held)].into_iter().flatten()
@@ -100,7 +131,7 @@ impl<T: Real> Dense<T> {
 
     /// The same, to be changed.
     pub fn learned_mut(&mut self) -> impl Iterator<Item = &mut Held<T>> {
-        let Dense { weight, bias, norm, blend, .. } = self;
+        let Product { weight, bias, norm, blend, .. } = self;
         let (gain, shift) = match norm {
             Some(norm) => (Some(&mut norm.gain.held), norm.shift.as_mut().map(|shift| &mut shift.held)),
             None => (None, None),
@@ -111,7 +142,7 @@ impl<T: Real> Dense<T> {
 
     /// All parameters, measured statistics too.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Held<T>> {
-        let Dense { weight, bias, norm, blend, .. } = self;
+        let Product { weight, bias, norm, blend, .. } = self;
         let (gain, shift, statistics) = match norm {
             Some(norm) => {
                 let shift = norm.shift.as_mut().map(|shift| &mut shift.held);

@@ -322,7 +322,10 @@ impl Manner {
                 if activation == Activation::Relu {
                     (Promise::Bounded, "fresh incoming weights are a thousandth of the old ones")
                 } else if zero_at_zero(activation) {
-                    (Promise::Bitwise, "fresh incoming weights are 0, so the units give 0, and they come last in every sum")
+                    (
+                        Promise::Bitwise,
+                        "fresh incoming weights are 0, so the units give 0, and they come last in every sum",
+                    )
                 } else if can_take_back(reader) {
                     (
                         Promise::Rounding,

@@ -310,11 +310,11 @@ fn removing_an_identity_among_images_gives_back_every_bit() {
 
 // --- on networks that compute
 
-/// A network of the lab and its architecture; `None` where the engine does not run it.
-fn running(word: &str, h: usize, activation: Activation) -> Option<(Architecture, Network<f32>)> {
+/// A network of the lab and its architecture.
+fn running(word: &str, h: usize, activation: Activation) -> (Architecture, Network<f32>) {
     let net = place(word, h, activation);
-    let network = network(&net, &mut Skipped::default())?;
-    Some((net, network))
+    let network = network(&net);
+    (net, network)
 }
 
 fn matrix(value: &ArrayD<f32>) -> Array2<f64> {
@@ -358,7 +358,7 @@ fn gradmax_between_convolutions_knows_the_gradient_of_its_units() {
     strided.push("b", kind, Description { width: Some(4), area: Some((3, 2)), settings });
     push(&mut strided, "out", 3, Settings::default());
     for net in [place("convs", 5, Activation::Tanh), strided] {
-        let Some(mut network) = network(&net, &mut Skipped::default()) else { continue };
+        let mut network = network(&net);
         let old = matrix(&network.parameter("b.weight").expect("it is there").value);
         let [m, z, gradient] = gradmax_on(&net, &mut network);
         assert_eq!(m.dim(), (4 * 9, 12 * 9));
@@ -378,7 +378,7 @@ fn gradmax_between_convolutions_knows_the_gradient_of_its_units() {
 
 #[test]
 fn no_channel_of_gradmax_is_born_dead_behind_relu() {
-    let Some((net, mut network)) = running("convs", 5, Activation::Relu) else { return };
+    let (net, mut network) = running("convs", 5, Activation::Relu);
     let [m, z, gradient] = gradmax_on(&net, &mut network);
     for (unit, (row, linear)) in gradient.outer_iter().zip(z.dot(&m).outer_iter()).enumerate() {
         // The larger of two that sum up to zᵀM; fresh channels are heard a little, by the thousandth that they are long.
@@ -405,7 +405,7 @@ fn large() -> Architecture {
 #[test]
 fn measuring_in_stretches_is_measuring_at_once() {
     let net = large();
-    let Some(network) = network::<f32>(&net, &mut Skipped::default()) else { return };
+    let network = network::<f32>(&net);
     let count = 12;
     let x = normal::<f32>(count, network.inputs(), "x");
     let classes: Vec<u32> = (0..count as u32).map(|at| at * at % 3).collect();
@@ -446,7 +446,7 @@ fn measuring_in_stretches_is_measuring_at_once() {
 #[test]
 fn a_probe_in_stretches_keeps_and_notices_promises() {
     let net = large();
-    let Some(begin) = network::<f32>(&net, &mut Skipped::default()) else { return };
+    let begin = network::<f32>(&net);
     let x = normal::<f32>(7, begin.inputs(), "x");
     for (phrase, promise) in [
         ("widen h to 27", Promise::Bitwise),
@@ -475,7 +475,7 @@ fn a_probe_in_stretches_keeps_and_notices_promises() {
 #[test]
 fn a_constant_channel_leaves_its_mean_and_no_trace_where_no_zeros_are_read() {
     for (word, is_exact) in [("flattened", true), ("convs", false)] {
-        let Some((net, mut network)) = running(word, 5, Activation::Relu) else { return };
+        let (net, mut network) = running(word, 5, Activation::Relu);
         network.parameter_mut("h.weight").expect("it is there").value.index_axis_mut(ndarray::Axis(0), 2).fill(0.0);
         network.parameter_mut("h.bias").expect("it is there").value[2] = 2.0;
         let reader = network.parameter_mut("b.weight").expect("it is there");
@@ -512,7 +512,7 @@ fn a_kernel_grows_around_its_middle_at_any_stride() {
             net.push(name, conv, Description { width: Some(4), area, settings });
         }
         push(&mut net, "out", 3, Settings::default());
-        let Some(mut network) = network::<f32>(&net, &mut Skipped::default()) else { return };
+        let mut network = network::<f32>(&net);
         let x = normal::<f32>(9, network.inputs(), "x");
         let plan = planned_of("widen all kernel to 7", &net);
         let probe = Probe::before(&mut network, x.view(), &plan);
@@ -525,9 +525,6 @@ fn a_kernel_grows_around_its_middle_at_any_stride() {
 #[test]
 fn channels_of_gradmax_are_the_same_at_any_number_of_threads() {
     let net = place("convs", 7, Activation::Relu);
-    if network::<f32>(&net, &mut Skipped::default()).is_none() {
-        return;
-    }
     let digests = [1, 3].map(|threads| {
         let compute = Compute::new(threads, growrun::tensor::Simd::Auto, true).expect("a path of this machine");
         let mut network = Network::new(&net, 3, compute);

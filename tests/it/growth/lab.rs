@@ -1,5 +1,5 @@
 //! What the proofs share: small networks of every shape, the optimisers, a training step, and phrases as text.
-//! A new kind of layer is one line in [`PLACES`]; what the engine does not run yet is counted, see [`Skipped`].
+//! A new kind of layer is one line in [`PLACES`].
 
 use super::*;
 use growrun::base::Kind;
@@ -13,7 +13,6 @@ use growrun::run;
 use growrun::tensor::{Compute, Real};
 use growrun::train::{Loss, Targets};
 use ndarray::Array2;
-use std::collections::BTreeMap;
 
 pub const SGD: Rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
 pub const MOMENTUM: Rule = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
@@ -225,9 +224,8 @@ impl<T: Real> Examples<T> {
     }
 }
 
-/// A network whose biases are not zero either. `None` where the engine does not run the architecture.
-pub fn network<T: Real>(net: &Architecture, skipped: &mut Skipped) -> Option<Network<T>> {
-    let _ = skipped;
+/// A network whose biases are not zero either.
+pub fn network<T: Real>(net: &Architecture) -> Network<T> {
     let mut network = Network::new(net, 3, Compute::single());
     let mut stream = Stream::new(3, Purpose::Data, "biases", 0);
     for (at, parameter) in network.parameters().iter_mut().enumerate() {
@@ -236,7 +234,7 @@ pub fn network<T: Real>(net: &Architecture, skipped: &mut Skipped) -> Option<Net
             parameter.value.iter_mut().for_each(|b| *b = T::from_f64(0.2 * draws.normal()));
         }
     }
-    Some(network)
+    network
 }
 
 /// ∂/∂output of the halved mean square, forward and backward.
@@ -259,13 +257,7 @@ pub fn train<T: Real>(network: &mut Network<T>, rule: Rule, lr: f64, steps: std:
 
 // --- growth
 
-/// Whether the engine runs what comes out of a plan.
-pub fn runs(plan: &Plan, skipped: &mut Skipped) -> bool {
-    let _ = (plan, skipped);
-    true
-}
-
-/// Carries out a plan that [`runs`].
+/// Carries out a plan.
 pub fn grow<T: Real>(plan: &Plan, network: &mut Network<T>) {
     let dice = Dice { seed: 3, step: 40 };
     let Examples { x, target } = Examples::batch(network, 1000);
@@ -283,19 +275,11 @@ pub fn plan_of(phrase: &str, net: &Architecture) -> Result<Plan, Refusal> {
     operator.plan(&args, net)
 }
 
-/// Plans a phrase that must be planned, and carries it out. The architecture afterwards; `None` where it does not run.
-pub fn grown<T: Real>(
-    phrase: &str,
-    net: &Architecture,
-    network: &mut Network<T>,
-    skipped: &mut Skipped,
-) -> Option<Architecture> {
+/// Plans a phrase that must be planned, and carries it out. The architecture afterwards.
+pub fn grown<T: Real>(phrase: &str, net: &Architecture, network: &mut Network<T>) -> Architecture {
     let plan = plan_of(phrase, net).unwrap_or_else(|refusal| panic!("{phrase}: {refusal}"));
-    if !runs(&plan, skipped) {
-        return None;
-    }
     grow(&plan, network);
-    Some(plan.after)
+    plan.after
 }
 
 /// The operator and the arguments of a phrase, by the operator's own documentation. What `check` does with places
@@ -343,32 +327,5 @@ fn value_of(kind: &Kind, text: &str) -> Value {
         Kind::Factor | Kind::Either(_) => value("by", text),
         Kind::Literal(_) => Value::Flag(true),
         _ => Value::Word(text.into()),
-    }
-}
-
-// --- what does not run yet
-
-/// What the engine may refuse, by a part of its message. Take out what has come to run.
-const NOT_YET: &[&str] = &[];
-
-/// What the engine refused, and how often: never silently.
-#[derive(Default)]
-pub struct Skipped(BTreeMap<String, usize>);
-
-impl Skipped {
-    pub fn add(&mut self, why: String) {
-        assert!(NOT_YET.iter().any(|known| why.contains(known)), "`NOT_YET` does not know of this: {why}");
-        *self.0.entry(why).or_default() += 1;
-    }
-
-    /// What has come to run: known as missing, and met nowhere.
-    pub fn runs_now(&self) -> Vec<&'static str> {
-        NOT_YET.iter().copied().filter(|known| !self.0.keys().any(|why| why.contains(known))).collect()
-    }
-}
-
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|(why, count)| writeln!(f, "not run {count} times: {why}"))
     }
 }

@@ -43,10 +43,10 @@ const CASES: &[(&str, &[Activation], &[&str], Reach)] = &[
 
 /// The same for images.
 const IMAGE_CASES: &[(&str, &[Activation], &[&str], Reach)] = &[
-    ("widen h to 12 method split", ANY, ALL_IMAGES, Reach::All),
+    ("widen h to 9 method split", ANY, ALL_IMAGES, Reach::All),
     ("widen all by 2x method split", ANY, ALL_IMAGES, Reach::All),
-    ("widen h to 12", ANY, ALL_IMAGES, Reach::Old),
-    ("widen h to 12 method mirror", ANY, ALL_IMAGES, Reach::Old),
+    ("widen h to 9", ANY, ALL_IMAGES, Reach::Old),
+    ("widen h to 9 method mirror", ANY, ALL_IMAGES, Reach::Old),
     ("insert identity after h", NEVER_NEGATIVE, ALL_IMAGES, Reach::Old),
     ("insert identity linear after h", ANY, ALL_IMAGES, Reach::Old),
     ("insert identity after h method gate", ANY, &["convs", "pooled", "flattened", "conv stream"], Reach::Old),
@@ -74,14 +74,14 @@ const TOLERANCE: f64 = 1e-10;
 const NOTHING: f64 = 1e-13;
 
 /// The small network after 20 batches and growth; the network that was grown before them.
-fn both_ways(phrase: &str, net: &Architecture, rule: Rule, skipped: &mut Skipped) -> Option<[Network<f64>; 2]> {
-    let begin = network::<f64>(net, skipped)?;
+fn both_ways(phrase: &str, net: &Architecture, rule: Rule) -> [Network<f64>; 2] {
+    let begin = network::<f64>(net);
     let (mut transformed, mut grown_before) = (begin.clone(), begin);
-    grown(phrase, net, &mut grown_before, skipped)?;
+    grown(phrase, net, &mut grown_before);
     train(&mut transformed, rule, 0.0, 0..20);
-    grown(phrase, net, &mut transformed, skipped)?;
+    grown(phrase, net, &mut transformed);
     train(&mut grown_before, rule, 0.0, 0..20);
-    Some([transformed, grown_before])
+    [transformed, grown_before]
 }
 
 /// Where the two disagree, if anywhere.
@@ -134,26 +134,32 @@ fn disagreement(
 
 #[test]
 fn slots_after_growth_are_those_of_a_network_that_was_grown_before() {
-    let proved = prove(CASES, &PLACES);
+    let proved = prove(CASES, &PLACES, true);
     assert!(proved >= 50, "dense networks run, {proved} did");
 }
 
 #[test]
 fn slots_of_convolutions_after_growth_are_those_of_a_network_that_was_grown_before() {
-    prove(IMAGE_CASES, &IMAGE_PLACES);
+    let proved = prove(IMAGE_CASES, &IMAGE_PLACES, false);
+    assert!(proved >= 50, "{proved} were proved");
 }
 
-fn prove(cases: &[(&str, &[Activation], &[&str], Reach)], places_of: &[Place]) -> usize {
-    let mut skipped = Skipped::default();
+/// `thorough`: behind every activation, with and without a batch norm; else a third of that, each in turn.
+fn prove(cases: &[(&str, &[Activation], &[&str], Reach)], places_of: &[Place], thorough: bool) -> usize {
+    let mut turn = 0;
     let mut proved = 0;
     for (phrase, activations, places, reach) in cases {
         for place in places_of.iter().filter(|place| places.contains(&place.word)) {
             for (at, &activation) in activations.iter().enumerate() {
                 for norm in [None, Some(Norm::Batch)] {
+                    turn += 1;
+                    if !thorough && turn % 3 != 0 {
+                        continue;
+                    }
                     // Each activation with one optimiser in turn, each optimiser with some activation.
                     let (word, rule) = STATEFUL[at % STATEFUL.len()];
                     let net = (place.build)(7, &Settings { activation, norm, ..Settings::default() });
-                    let Some(mut both) = both_ways(phrase, &net, rule, &mut skipped) else { continue };
+                    let mut both = both_ways(phrase, &net, rule);
                     let what = format!("{phrase} in a {} behind {activation} {norm:?}, {word}", place.word);
                     if let Some(where_and_what) = disagreement(&net, *reach, &mut both) {
                         panic!("{what}: {where_and_what}");
@@ -163,7 +169,7 @@ fn prove(cases: &[(&str, &[Activation], &[&str], Reach)], places_of: &[Place]) -
             }
         }
     }
-    println!("{proved} proved\n{skipped}");
+    println!("{proved} proved");
     proved
 }
 
@@ -171,7 +177,7 @@ fn prove(cases: &[(&str, &[Activation], &[&str], Reach)], places_of: &[Place]) -
 #[test]
 fn the_second_moment_behind_a_shift_is_bounded_closely() {
     let net = (PLACES[0].build)(7, &Settings { activation: Activation::Tanh, ..Settings::default() });
-    let mut both = both_ways("insert identity after h", &net, ADAM, &mut Skipped::default()).expect("a shift runs");
+    let mut both = both_ways("insert identity after h", &net, ADAM);
     let [used, truth] = both.each_mut().map(|network| {
         let reader = network.parameter("b.weight").expect("it is there");
         reader.slots[1].value.iter().map(|v| v.sqrt()).collect::<Vec<f64>>()
@@ -189,7 +195,7 @@ fn moments_that_are_copied_like_weights_are_noticed() {
     let net = (PLACES[0].build)(7, &Settings { activation: Activation::Tanh, ..Settings::default() });
     let spoiled = |name: &str, change: &dyn Fn(&mut ArrayD<f64>, &ArrayD<f64>)| {
         let phrase = "widen h to 14 method split";
-        let mut both = both_ways(phrase, &net, ADAM, &mut Skipped::default()).expect("a split runs");
+        let mut both = both_ways(phrase, &net, ADAM);
         assert_eq!(disagreement(&net, Reach::All, &mut both), None);
         // The shares of the copies: what the columns of the reader sum to.
         let reader = both[0].parameter("b.weight").expect("it is there").value.clone();

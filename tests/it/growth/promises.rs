@@ -12,7 +12,7 @@ pub fn examples(count: usize, width: usize, name: &str) -> Array2<f32> {
 
 /// A network whose biases are not zero either, as after some training.
 pub fn network(architecture: &Architecture) -> Network<f32> {
-    lab::network(architecture, &mut lab::Skipped::default()).expect("dense networks run")
+    lab::network(architecture)
 }
 
 /// Carries a plan out on a network.

@@ -146,14 +146,14 @@ fn slots_of_convolutions_after_growth_are_those_of_a_network_that_was_grown_befo
 
 /// `thorough`: behind every activation, with and without a batch norm; else a third of that, each in turn.
 fn prove(cases: &[(&str, &[Activation], &[&str], Reach)], places_of: &[Place], thorough: bool) -> usize {
-    let mut turn = 0;
+    let mut turn = 0_usize;
     let mut proved = 0;
     for (phrase, activations, places, reach) in cases {
         for place in places_of.iter().filter(|place| places.contains(&place.word)) {
             for (at, &activation) in activations.iter().enumerate() {
                 for norm in [None, Some(Norm::Batch)] {
                     turn += 1;
-                    if !thorough && turn % 3 != 0 {
+                    if !thorough && !turn.is_multiple_of(3) {
                         continue;
                     }
                     // Each activation with one optimiser in turn, each optimiser with some activation.

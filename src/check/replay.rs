@@ -117,7 +117,6 @@ pub fn replay(events: &[Read], start: Start, time: &Timebase, limits: &Limits, r
         lent: HashMap::new(),
         whens: Vec::new(),
         stopped: None,
-        unavailable: HashSet::new(),
         timeline: Vec::with_capacity(items.len()),
         bytes: 0,
     };
@@ -238,7 +237,6 @@ struct Replay<'a> {
     lent: HashMap<(usize, usize), PlannedGrowth>,
     whens: Vec<When>,
     stopped: Option<Span>,
-    unavailable: HashSet<Span>,
     timeline: Vec<Planned>,
     /// What the timeline holds, roughly.
     bytes: usize,
@@ -466,7 +464,6 @@ impl Replay<'_> {
             let diagnostic = self.with_cause(place(warning, args), warning.cause.as_deref());
             self.say(diagnostic);
         }
-        self.note_unavailable(&plan, args);
         for misfit in super::given::misfits(&self.inserted, &plan, args) {
             self.say(misfit);
         }
@@ -484,14 +481,6 @@ impl Replay<'_> {
             self.check_size(args.span, false);
         }
         PlannedGrowth { summary: plan.summary, promise: plan.promise, rule: plan.rule, restarts: grows }
-    }
-
-    fn note_unavailable(&mut self, plan: &Plan, args: &Args) {
-        if let Err(missing) = plan.runs()
-            && self.unavailable.insert(args.span)
-        {
-            self.report.not_yet(args.span, &format!("`{missing}`"));
-        }
     }
 
     /// Remembers where layers were made, removed, and given their width.

@@ -1,11 +1,14 @@
 //! What operators ask about an architecture: which axes a target means, what stands before and behind a
 //! place, whether a name is free. Symbols only.
 
+use super::measurements::reads;
 use super::plan::{LrPolicy, Needs, Plan, Promise, Summary};
+use super::taps::Taps;
 use super::{Change, PARAMETERS_MAX};
 use crate::base::{Args, Duration, Refusal, Target, Value};
 use crate::nn::architecture::Pooling;
 use crate::nn::{Architecture, AxisId, Feature, Layer, Presence, Width};
+use std::ops::Range;
 
 /// `h2`, `h1..h3` or `all`, as written.
 pub fn written(target: &Target) -> String {
@@ -95,7 +98,8 @@ pub fn hidden_axes<'a>(
 fn not_hidden(verb: &str, target: &Target, layer: &Layer, before: &Architecture) -> Refusal {
     let hidden: Vec<&str> = before
         .all_layers()
-        .filter(|other| other.block.is_empty() && before.is_hidden(other.output.axis))
+        .filter(|other| other.block.is_empty() && other.settings.pooling.is_none())
+        .filter(|other| before.is_hidden(other.output.axis))
         .map(|other| other.name.as_str())
         .collect();
     let (which, cause) = if layer.output.axis == before.input.axis {
@@ -402,6 +406,30 @@ pub fn plan(after: Architecture, changes: Vec<Change>, promise: (Promise, &'stat
         summary,
         warnings: Vec::new(),
     }
+}
+
+/// Bytes that what is looked at together may take, beside what is kept of it.
+const BYTES_AT_ONCE: usize = 64 << 20;
+
+/// So many examples in stretches that are looked at together: with images as many as fit, at least one, else all of
+/// them. What counts most is what a convolution reads, which is every pixel as often as its kernel has taps.
+pub fn at_once(examples: usize, architecture: &Architecture) -> impl Iterator<Item = Range<usize>> + use<> {
+    let has_images = architecture.all_layers().any(|layer| layer.input.area.is_some());
+    let values = |feature: Feature| architecture.width(feature.axis).max.saturating_mul(feature.values_per_unit());
+    let patches = |layer: &Layer| reads(layer, architecture).saturating_mul(Taps::of(layer).rows());
+    // Patches as they are read and twice in f64, and of every layer what it gives before and behind its activation,
+    // and the gradient there.
+    let read = architecture.all_layers().map(patches).max().unwrap_or(0);
+    let given = architecture.all_layers().map(|layer| values(layer.output)).fold(0, usize::saturating_add);
+    let bytes = read.saturating_mul(20).saturating_add(given.saturating_mul(12));
+    let fit = if has_images { (BYTES_AT_ONCE / bytes.max(1)).max(1) } else { examples.max(1) };
+    (0..examples).step_by(fit).map(move |from| from..(from + fit).min(examples))
+}
+
+/// A width; of images with the height and width of one channel: `8@14x14`.
+pub fn shown(feature: Feature, architecture: &Architecture) -> String {
+    let width = architecture.width(feature.axis);
+    feature.area.map_or(width.to_string(), |(rows, columns)| format!("{width}@{rows}x{columns}"))
 }
 
 /// `32 → 256`

@@ -14,9 +14,11 @@ pub mod plan;
 pub mod realise;
 pub mod rewrite;
 mod svd;
+mod taps;
 
+pub use anatomy::at_once;
 pub use judge::{Measured, Probe, Verdict};
-pub use measurements::{Measurements, Seen};
+pub use measurements::{Between, Measurements};
 pub use plan::{LrPolicy, Needs, Plan, Promise, Summary};
 pub use realise::{Concrete, Dice, Edit, apply, realise};
 pub use rewrite::{Fresh, Given, Origin, Rewrite};
@@ -28,7 +30,6 @@ use crate::nn::{Architecture, AxisId};
 pub trait Operator: Sync {
     fn doc(&self) -> &'static Doc;
     /// What the action does to `before`, or which argument cannot be. Draws nothing, allocates nothing of tensor size.
-    /// What does not run yet is planned all the same; [`Plan::runs`] tells.
     fn plan(&self, args: &Args, before: &Architecture) -> Result<Plan, Refusal>;
 }
 
@@ -114,8 +115,8 @@ pub enum Change {
     Widen { axis: AxisId, method: Method, eps: f64, fan_in: f64, zero_moments: bool },
     /// Every tensor that spans `axis` keeps the units of the highest rank.
     Narrow { axis: AxisId, rank: Rank },
-    /// A convolution's kernel grows by rings of zeros.
-    Kernel { layer: String },
+    /// The kernel of a convolution, `from` pixels wide and high, grows by rings of zeros to what it is afterwards.
+    Kernel { layer: String, from: usize, zero_moments: bool },
     /// The layer's parameters are made; for a block, those of its inner layers.
     Insert { layer: String, recipe: Recipe },
     /// The norm of a layer whose axis was just widened sees more units: it is rescaled. `silenced`: readers whose bias

@@ -4,8 +4,8 @@ use super::gradmax::weight;
 use super::realise::{Edit, width};
 use super::{Change, Measurements, Plan, Rank, anatomy};
 use crate::nn::{AxisId, Dim, Parameter, Role, Side};
-use crate::tensor::{Real, product};
-use ndarray::{Array2, Axis};
+use crate::tensor::Real;
+use ndarray::Array2;
 
 /// The units of one axis that stay, in their old order.
 pub(super) struct Stay {
@@ -22,7 +22,8 @@ pub(super) fn stay<T: Real>(plan: &Plan, parameters: &[Parameter<T>], measuremen
         let Change::Narrow { axis, rank } = *change else { continue };
         let (ranks, flops) = match rank {
             Rank::Magnitude => (by_magnitude(axis, parameters, &all), 0),
-            Rank::Gradient => by_gradient(axis, plan, parameters, measurements),
+            // By how much the loss of an example changes, to first order, when the unit is silenced: Molchanov et al. 2017.
+            Rank::Gradient => measurements.told(axis),
         };
         let mut units: Vec<usize> = (0..ranks.len()).collect();
         units.sort_by(|&a, &b| ranks[b].total_cmp(&ranks[a]).then(a.cmp(&b)));
@@ -59,38 +60,10 @@ fn by_magnitude<T: Real>(axis: AxisId, parameters: &[Parameter<T>], stay: &[Stay
     incoming.iter().zip(&outgoing).map(|(incoming, outgoing)| incoming * outgoing).collect()
 }
 
-/// E|∂L/∂h_i · h_i|: by how much the loss of an example changes, to first order, when the unit is silenced.
-/// What several layers read of one axis adds up. Source: Molchanov et al. 2017.
-fn by_gradient<T: Real>(
-    axis: AxisId,
-    plan: &Plan,
-    parameters: &[Parameter<T>],
-    measurements: &Measurements,
-) -> (Vec<f64>, u64) {
-    let units = width(axis, parameters);
-    let mut flops = 0;
-    // [example, unit]: ∂L/∂h_i · h_i
-    let mut told: Option<Array2<f64>> = None;
-    for reader in anatomy::weight_readers(axis, &plan.after) {
-        let seen = measurements.layer(&reader.name);
-        let weight = columns(weight(&reader.name, axis, Side::Reads, parameters));
-        let mut back = Array2::zeros(seen.input.dim());
-        product(measurements.compute(), seen.gradient().view(), weight.view(), 0.0, back.view_mut());
-        flops += 2 * (seen.gradient().len() * weight.ncols()) as u64;
-        back *= &seen.input;
-        let told = told.get_or_insert_with(|| Array2::zeros((back.nrows(), units)));
-        // Behind a flatten a unit owns several columns.
-        let taps = weight.ncols() / units;
-        for ((example, column), x) in back.indexed_iter() {
-            told[[example, column / taps]] += x;
-        }
-    }
-    let mean = |told: Array2<f64>| told.mapv(f64::abs).mean_axis(Axis(0));
-    (told.and_then(mean).map_or_else(|| vec![0.0; units], |ranks| ranks.to_vec()), flops)
-}
-
 /// b += W[:, i]·E[h_i] for every unit i that goes, at every reader that has a bias: what a constant unit said, the
-/// bias says from now on. Not where an image is padded with zeros, outside of which it is not the mean that is read.
+/// bias says from now on. Each value that is read of a unit has a mean of its own: behind a flatten each pixel, of a
+/// convolution each tap, over all pixels at which it reads, with the zeros outside of the image. There a constant unit
+/// says less at the border than elsewhere, and the bias says the mean of that.
 pub(super) fn compensations<T: Real>(
     stay: &Stay,
     plan: &Plan,
@@ -100,11 +73,10 @@ pub(super) fn compensations<T: Real>(
     let units = width(stay.axis, parameters);
     let readers = anatomy::weight_readers(stay.axis, &plan.after);
     readers
-        .filter(|reader| reader.settings.bias && reader.settings.kernel == 1)
+        .filter(|reader| reader.settings.bias)
         .map(|reader| {
             let weight = columns(weight(&reader.name, stay.axis, Side::Reads, parameters));
-            let input = &measurements.layer(&reader.name).input;
-            let means = input.mean_axis(Axis(0)).expect("at least one example was measured");
+            let means = measurements.means(&reader.name);
             let taps = weight.ncols() / units;
             let goes = |column: usize| stay.units.binary_search(&(column / taps)).is_err();
             let gone: Vec<usize> = (0..weight.ncols()).filter(|&column| goes(column)).collect();

@@ -90,25 +90,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether the engine carries this out yet; `Err` names what it does not, as in `widen method mirror`.
-    pub fn runs(&self) -> Result<(), String> {
-        use super::Change;
-        for change in &self.changes {
-            let missing = match change {
-                Change::Kernel { .. } => "widen kernel".into(),
-                Change::Widen { .. }
-                | Change::Renorm { .. }
-                | Change::Narrow { .. }
-                | Change::Insert { .. }
-                | Change::Remove { .. }
-                | Change::Redraw { .. }
-                | Change::Copy { .. } => continue,
-            };
-            return Err(missing);
-        }
-        Ok(())
-    }
-
     /// Floating-point operations of carrying the plan out, as a run counts them, on a training part of so many
     /// examples: the passes that measure, the products that choose units, and the probe before and after. Not with
     /// it, because it depends on the data: the decomposition of `gradmax`, small beside the product that it decomposes.

@@ -1,9 +1,8 @@
 //! From a plan to numbers, and from numbers to a changed network.
 
 use super::norms::{self, Renorm};
-use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native};
+use super::rewrite::{Fresh, Origin, Rewrite, begin_anew, native, surround};
 use super::{Change, Measurements, Method, Plan, Rank, Recipe, gradmax, narrowing};
-use crate::base::Refusal;
 use crate::base::rng::{Purpose, Stream};
 use crate::nn::architecture::Norm;
 use crate::nn::network::fresh_parameter;
@@ -47,6 +46,8 @@ pub enum Edit {
     ShiftBias { reader: String, by: f64 },
     /// The parameters of a layer begin anew.
     Redraw { layer: String },
+    /// The kernel of a layer gets rings of zeros until it is `to` wide and high.
+    Kernel { layer: String, from: usize, to: usize, zero_moments: bool },
     /// The parameters of `to` are made as copies of those of `from`, with the optimiser's state and the ages.
     Copy { from: String, to: String },
 }
@@ -79,16 +80,8 @@ pub(super) fn products(plan: &Plan, before: &Architecture, measured: u64) -> u64
 }
 
 /// Makes every choice of `plan`: which unit is copied, with which share, which unit goes. `measurements` hold what
-/// the plan says that it needs. Refused where [`Plan::runs`] says no.
-pub fn realise<T: Real>(
-    plan: &Plan,
-    parameters: &[Parameter<T>],
-    measurements: &Measurements,
-    dice: Dice,
-) -> Result<Concrete, Refusal> {
-    plan.runs().map_err(|what| {
-        Refusal::error("G0910", format!("`{what}` is checked but does not run yet"), "see CHANGELOG.md for what runs")
-    })?;
+/// the plan says that it needs.
+pub fn realise<T: Real>(plan: &Plan, parameters: &[Parameter<T>], measurements: &Measurements, dice: Dice) -> Concrete {
     let after = &plan.after;
     let stay = narrowing::stay(plan, parameters, measurements);
     let mut flops = stay.iter().fold(0, |sum: u64, stay| sum.saturating_add(stay.flops));
@@ -166,11 +159,14 @@ pub fn realise<T: Real>(
             Change::Remove { layer } => edits.push(Edit::Remove { layer: layer.clone() }),
             Change::Redraw { layer } => edits.push(Edit::Redraw { layer: layer.clone() }),
             Change::Copy { from, to } => edits.push(Edit::Copy { from: from.clone(), to: to.clone() }),
-            Change::Kernel { .. } => unreachable!("`Plan::runs` has refused it"),
+            Change::Kernel { layer, from, zero_moments } => {
+                let to = after.layer(layer).expect("a layer whose kernel grows stays").settings.kernel;
+                edits.push(Edit::Kernel { layer: layer.clone(), from: *from, to, zero_moments: *zero_moments });
+            }
         }
     }
     first.append(&mut edits);
-    Ok(Concrete { edits: first, dice, notes, flops })
+    Concrete { edits: first, dice, notes, flops }
 }
 
 /// Carries out `concrete`. Afterwards the parameters are those of `after`, in its order, with its frozen marks.
@@ -250,6 +246,14 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
                 }
             }
             Edit::ShiftBias { reader, by } => shift_bias(&reader, by, parameters),
+            Edit::Kernel { layer, to, zero_moments, .. } => {
+                let is_kernel = |p: &&mut Parameter<T>| layer_of(&p.name) == layer && p.role == Role::Weight;
+                let kernel = parameters.iter_mut().find(is_kernel).expect("a convolution has a kernel");
+                surround(kernel, to);
+                if zero_moments {
+                    begin_anew(kernel);
+                }
+            }
             Edit::Redraw { layer } => {
                 let layer = after.layer(&layer).expect("a plan redraws layers of its architecture");
                 for parameter in parameters.iter_mut().filter(|p| layer_of(&p.name) == layer.name) {

@@ -3,7 +3,7 @@
 
 use super::realise::Dice;
 use crate::nn::architecture::Init;
-use crate::nn::init::Law;
+use crate::nn::init::{Law, fans};
 use crate::nn::{Architecture, AxisId, Dim, Layer, Parameter, Role, Side, SlotKind};
 use crate::tensor::Real;
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
@@ -224,6 +224,41 @@ impl Rewrite {
     }
 }
 
+/// Puts rings of zeros around a kernel, in its value and in everything that belongs to it: what an added tap reads
+/// changes nothing, and what it was told in the past nobody knows. An entry of a ring lies in a fresh row or a fresh
+/// column of the kernel, so it is born now; the others keep their age.
+/// kernel: [out, in, k, k] → [out, in, to, to]. Panics where k is larger, or even where `to` is odd.
+pub fn surround<T: Real>(kernel: &mut Parameter<T>, to: usize) {
+    let ring_of = |dim: &Dim| match dim {
+        Dim::Fixed(from) => {
+            assert!(*from <= to && (to - from).is_multiple_of(2), "a kernel grows around its middle, {from} to {to}");
+            (to - from) / 2
+        }
+        Dim::Feature(..) => 0,
+    };
+    let rings: Vec<usize> = kernel.dims.iter().map(ring_of).collect();
+    let grow = |array: &mut ArrayD<T>| {
+        let shape: Vec<usize> = array.shape().iter().zip(&rings).map(|(extent, ring)| extent + 2 * ring).collect();
+        let mut grown = ArrayD::from_elem(IxDyn(&shape), T::ZERO);
+        let middle = |axis: ndarray::AxisDescription| {
+            let ring = rings[axis.axis.index()];
+            ndarray::Slice::from(ring..axis.len - ring)
+        };
+        grown.slice_each_axis_mut(middle).assign(array);
+        *array = grown;
+    };
+    grow(&mut kernel.value);
+    grow(&mut kernel.gradient);
+    kernel.slots.iter_mut().for_each(|slot| grow(&mut slot.value));
+    for (births, ring) in kernel.births.iter_mut().zip(&rings) {
+        let fresh = || std::iter::repeat_n(kernel.updates, *ring);
+        *births = fresh().chain(births.iter().copied()).chain(fresh()).collect();
+    }
+    for dim in kernel.dims.iter_mut().filter(|dim| matches!(dim, Dim::Fixed(_))) {
+        *dim = Dim::Fixed(to);
+    }
+}
+
 /// The optimiser's state is 0, and every entry is born now.
 pub fn begin_anew<T: Real>(parameter: &mut Parameter<T>) {
     for slot in &mut parameter.slots {
@@ -242,8 +277,9 @@ pub fn native(layer: &Layer, dims: &[Dim], after: &Architecture) -> Law {
         Dim::Feature(axis, _) => after.width(*axis).exact(),
         Dim::Fixed(n) => *n,
     };
-    let fan_out = dims.first().map_or(1, extent);
-    let fan_in = dims.iter().skip(1).map(extent).product();
+    let extents: Vec<usize> = dims.iter().map(extent).collect();
+    let (fan_in, fan_out) = fans(layer, &extents);
     let init: Init = layer.settings.initialiser();
-    Law::of(init, fan_in, fan_out).unwrap_or(Law::Normal(1.0 / (fan_in.max(fan_out).max(1) as f64).sqrt()))
+    let longer = extents.first().map_or(1, |rows| *rows).max(fan_in).max(1);
+    Law::of(init, fan_in, fan_out).unwrap_or(Law::Normal(1.0 / (longer as f64).sqrt()))
 }

@@ -43,10 +43,18 @@ impl Law {
     }
 }
 
+/// Fan-in and fan-out of a weight of these extents: how many numbers an output hears, and how many outputs hear an
+/// input. Of a convolution each input is heard by all taps of every channel, at one pixel or another.
+pub fn fans(layer: &Layer, extents: &[usize]) -> (usize, usize) {
+    let taps: usize = extents.iter().skip(2).product();
+    let fan_out = extents.first().map_or(1, |outputs| outputs * if layer.output.area.is_some() { taps } else { 1 });
+    (extents.iter().skip(1).product(), fan_out)
+}
+
 /// The initial weight [outputs, inputs], row-major.
-pub fn weight(init: Init, outputs: usize, inputs: usize, stream: &mut Stream) -> Vec<f64> {
+pub fn weight(init: Init, outputs: usize, inputs: usize, fan_out: usize, stream: &mut Stream) -> Vec<f64> {
     let mut values = vec![0.0; outputs * inputs];
-    let law = Law::of(init, inputs, outputs).unwrap_or(Law::Normal(1.0));
+    let law = Law::of(init, inputs, fan_out).unwrap_or(Law::Normal(1.0));
     for (row, out) in values.chunks_mut(inputs.max(1)).enumerate() {
         law.fill(stream, row, 0, out);
     }
@@ -94,10 +102,9 @@ pub fn parameter(layer: &Layer, shape: &ParameterShape, extents: &[usize], seed:
     let count = extents.iter().product();
     match shape.role {
         Role::Weight => {
-            let outputs = extents[0];
-            let inputs = extents[1..].iter().product();
+            let (inputs, fan_out) = fans(layer, extents);
             let mut stream = Stream::new(seed, Purpose::Init, &shape.name, 0);
-            weight(layer.settings.initialiser(), outputs, inputs, &mut stream)
+            weight(layer.settings.initialiser(), extents[0], inputs, fan_out, &mut stream)
         }
         Role::Gain | Role::RunningVariance => vec![1.0; count],
         Role::Bias | Role::RunningMean | Role::Blend => vec![0.0; count],
@@ -115,15 +122,15 @@ mod tests {
     #[test]
     fn a_wide_weight_begins_with_the_narrow_one() {
         for init in [Init::He, Init::Glorot] {
-            let narrow = weight(init, 5, 4, &mut stream());
-            let wide = weight(init, 9, 4, &mut stream());
+            let narrow = weight(init, 5, 4, 5, &mut stream());
+            let wide = weight(init, 9, 4, 9, &mut stream());
             let ratio = wide[0] / narrow[0];
             for (n, w) in narrow.iter().zip(&wide) {
                 // One rounding of each of two products.
                 assert!((w - n * ratio).abs() <= 4.0 * f64::EPSILON * w.abs(), "{n} {w}");
             }
             // A wider input shifts nothing either.
-            let long = weight(init, 5, 7, &mut stream());
+            let long = weight(init, 5, 7, 5, &mut stream());
             let ratio = long[0] / narrow[0];
             assert!((long[7] / narrow[4] - ratio).abs() < 1e-12 * ratio.abs());
         }
@@ -134,20 +141,38 @@ mod tests {
         let (outputs, inputs) = (200, 300);
         let n = (outputs * inputs) as f64;
         for (init, variance) in [(Init::He, 2.0 / 300.0), (Init::Glorot, 2.0 / 500.0)] {
-            let values = weight(init, outputs, inputs, &mut stream());
+            let values = weight(init, outputs, inputs, outputs, &mut stream());
             let mean = values.iter().sum::<f64>() / n;
             let measured = values.iter().map(|x| x * x).sum::<f64>() / n;
             // Five standard errors; the variance of a squared normal is 2σ⁴, of a squared uniform less.
             assert!(mean.abs() < 5.0 * (variance / n).sqrt());
             assert!((measured / variance - 1.0).abs() < 5.0 * (2.0 / n).sqrt(), "{init:?} {measured} {variance}");
         }
-        assert!(weight(Init::Zero, 3, 3, &mut stream()).iter().all(|&x| x == 0.0));
+        assert!(weight(Init::Zero, 3, 3, 3, &mut stream()).iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn every_tap_of_a_kernel_counts_on_both_sides() {
+        use crate::nn::layers::{self, Description};
+        use crate::nn::{Activation, Architecture, Settings, Task};
+        let mut net = Architecture::new(6, Some((4, 4)), Task::Regression);
+        for (name, word, width, area) in [("c", "conv", 10, Some((4, 4))), ("d", "dense", 10, None)] {
+            let kernel = if word == "conv" { 3 } else { 1 };
+            let settings = Settings { kernel, activation: Activation::Tanh, ..Settings::default() };
+            let kind = layers::find(word).expect("a layer");
+            net.push(name, kind, Description { width: Some(width), area, settings });
+        }
+        // PyTorch's: (in · 9, out · 9); a dense layer behind a flatten hears each of 10 · 16 numbers once.
+        for (layer, expected) in net.layers.iter().zip([(54, 90), (160, 10)]) {
+            let shape = &layer.kind.parameters(layer, &net)[0];
+            assert_eq!(fans(layer, &shape.extents(&net)), expected, "{}", layer.name);
+        }
     }
 
     #[test]
     fn orthogonal_is_orthonormal_on_the_shorter_side() {
         for (rows, columns) in [(5, 8), (8, 5), (6, 6), (1, 3), (3, 1)] {
-            let q = weight(Init::Orthogonal, rows, columns, &mut stream());
+            let q = weight(Init::Orthogonal, rows, columns, rows, &mut stream());
             for i in 0..rows.min(columns) {
                 for j in 0..rows.min(columns) {
                     let dot: f64 = if rows <= columns {

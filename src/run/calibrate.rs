@@ -182,10 +182,12 @@ impl Calibration {
     }
 }
 
-/// What is as fast has the same name: its layers, and which of them are frozen.
+/// What is as fast has the same name: its layers, which of them are frozen, and the kernels, which growth widens.
 fn name(architecture: &Architecture) -> String {
     let frozen = architecture.all_layers().filter(|layer| layer.frozen).map(|layer| format!(" {}", layer.name));
-    format!("{}{}", architecture.sketch(), frozen.collect::<String>())
+    let kernels = architecture.all_layers().map(|layer| layer.settings.kernel).filter(|kernel| *kernel > 1);
+    let kernels = kernels.map(|kernel| format!(" {kernel}×{kernel}"));
+    format!("{}{}", architecture.sketch(), frozen.chain(kernels).collect::<String>())
 }
 
 fn all_exact(architecture: &Architecture) -> bool {

@@ -29,10 +29,6 @@ impl Run<'_> {
             }
             Err(refusal) => return Ok(self.fail(action, refusal.code, refusal.message, refusal.help)),
         };
-        if let Err(missing) = plan.runs() {
-            let message = format!("`{missing}` is not available yet");
-            return Ok(self.fail(action, "G0910", message, "see CHANGELOG.md for what runs".into()));
-        }
         let wanted = plan.after.parameter_count().0;
         if wanted > self.options.parameters_max {
             let message = format!(
@@ -122,7 +118,7 @@ impl Run<'_> {
         }
         let dice = crate::grow::Dice { seed: self.program.seed, step: self.progress.step };
         let measurements = self.measure_for(&plan).with_given(given);
-        let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice)?;
+        let concrete = crate::grow::realise(&plan, self.network.parameters(), &measurements, dice);
         self.progress.flops = self.progress.flops.saturating_add(concrete.flops);
         let notes = concrete.notes.clone();
         self.progress.fresh.add(&concrete, &plan.after);
@@ -212,7 +208,12 @@ impl Run<'_> {
         let x = self.probe_inputs();
         let width = self.network.inputs();
         let view = ndarray::ArrayView2::from_shape((x.len() / width, width), &x).expect("rows of the input's width");
-        self.network.forward(view, crate::nn::Mode::Evaluate).iter().copied().collect()
+        let stretches = crate::grow::at_once(view.nrows(), &self.architecture);
+        let output = |stretch: std::ops::Range<usize>| {
+            let some = view.slice(ndarray::s![stretch, ..]);
+            self.network.forward(some, crate::nn::Mode::Evaluate).to_owned()
+        };
+        stretches.map(output).flat_map(|output| output.into_iter()).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::base::Clause;
 use crate::check::program::{ActionKind, Condition, Program, Trigger};
 use crate::grow::{Concrete, Edit, Origin};
-use crate::nn::{Architecture, Dim, Parameter};
+use crate::nn::{Architecture, Dim, Parameter, Role};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,9 @@ pub struct Fresh {
     units: BTreeMap<u32, Marks>,
     /// Layers that were inserted or drawn afresh.
     layers: BTreeSet<String>,
+    /// Of each layer whose kernel grew, how many rings are new.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rings: BTreeMap<String, usize>,
 }
 
 /// Which units of an axis are marked, as stretches from a unit to the one behind its last, in order. An axis may be
@@ -53,6 +56,9 @@ impl Fresh {
                     };
                     self.units.insert(rewrite.axis.0, Marks::of(rewrite.origins.iter().map(is_new)));
                 }
+                Edit::Kernel { layer, from, to, .. } => {
+                    *self.rings.entry(layer.clone()).or_default() += (to - from) / 2;
+                }
                 Edit::Insert { layer, .. } | Edit::Redraw { layer } => {
                     let made = after.layer(layer).into_iter();
                     self.layers.extend(
@@ -71,6 +77,12 @@ impl Fresh {
         for parameter in parameters.iter().filter(|p| !p.frozen && p.role.is_learned() && p.updates > 0) {
             let layer = parameter.name.split_once('.').map_or(parameter.name.as_str(), |(layer, _)| layer);
             let whole = self.layers.contains(layer);
+            // Of a kernel alone: nothing else of such a layer has dimensions of its own.
+            let ring = self.rings.get(layer).copied().filter(|_| parameter.role == Role::Weight);
+            let in_ring = |at: usize, index: usize| match (parameter.dims[at], ring) {
+                (Dim::Fixed(taps), Some(ring)) => index < ring || index + ring >= taps,
+                _ => false,
+            };
             let new: Vec<Option<&Marks>> = parameter
                 .dims
                 .iter()
@@ -80,7 +92,10 @@ impl Fresh {
                 })
                 .collect();
             for (index, gradient) in parameter.gradient.indexed_iter() {
-                let fresh = whole || new.iter().enumerate().any(|(at, new)| new.is_some_and(|new| new.has(index[at])));
+                let is_new = |(at, new): (usize, &Option<&Marks>)| {
+                    new.is_some_and(|new| new.has(index[at])) || in_ring(at, index[at])
+                };
+                let fresh = whole || new.iter().enumerate().any(is_new);
                 let sum = &mut sums[usize::from(!fresh)];
                 sum.0 += f64::from(*gradient) * f64::from(*gradient);
                 sum.1 = true;

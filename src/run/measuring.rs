@@ -3,10 +3,11 @@
 use crate::grow::{Measurements, Needs, Plan};
 use crate::nn::{Mode, Network};
 use crate::tensor::Real;
-use crate::train::{Loss, Targets, Trainer};
-use ndarray::ArrayView2;
+use crate::train::{Loss, Targets};
+use ndarray::{ArrayView2, s};
 
-/// Measures what `plan` needs on x: [example, in], in evaluation mode. The network stays as it is: parameters,
+/// Measures what `plan` needs on x: [example, in], in evaluation mode; images in stretches, because what a network
+/// keeps of many would not fit. The network stays as it is: parameters,
 /// optimiser state, ages and gradients are those of a copy, in which frozen layers pass gradients on, too.
 pub fn measure<T: Real>(
     network: &Network<T>,
@@ -23,14 +24,25 @@ pub fn measure<T: Real>(
         parameter.slots.clear();
         parameter.frozen = false;
     }
-    if plan.needs == Needs::Gradients {
-        Trainer::new().gradients(&mut copy, loss, x, targets, Mode::Evaluate);
-    } else {
-        copy.run(x.nrows(), |copy| {
-            copy.forward(x, Mode::Evaluate);
+    let mut measurements = Measurements::none();
+    let mut d_output = Vec::new();
+    for stretch in Measurements::stretches(x.nrows(), plan) {
+        let (x_of, targets_of) = (x.slice(s![stretch.clone(), ..]), targets.slice(stretch.clone()));
+        let weight = copy.run(stretch.len(), |copy| {
+            copy.forward(x_of, Mode::Evaluate);
+            if plan.needs != Needs::Gradients {
+                return stretch.len() as f64;
+            }
+            let output = copy.output();
+            let shape = output.dim();
+            d_output.resize(output.len(), T::ZERO);
+            let (_, weight) = loss.gradient(copy.compute(), output, targets_of, &mut d_output);
+            copy.backward(ArrayView2::from_shape(shape, &d_output).expect("one value per output"));
+            weight
         });
+        measurements.add(&copy, plan, stretch, x.nrows(), weight);
     }
-    Measurements::of(&copy, plan)
+    measurements
 }
 
 /// Floating-point operations that this takes with `examples`, given those of one forward pass of one example.

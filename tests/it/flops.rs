@@ -139,6 +139,21 @@ fn what_a_condition_decides_is_not_told_as_if_it_were_known() {
 }
 
 #[test]
+fn growth_of_convolutions_is_counted_as_it_is_told() {
+    let text = "data digits { batch 32 }
+        model { c1 conv 4 kernel 3 relu norm batch; p1 pool max 2; c2 conv 6 kernel 3 stride 2 tanh; out dense 10 }
+        train 5 epochs { optimizer adam lr 1e-3 }
+        at epoch 1 widen c1..c2 by 2x
+        at epoch 2 widen c2 kernel to 5
+        at epoch 3 { insert identity after c2; narrow c1 to 5 rank gradient }
+        at epoch 4 narrow c2 to 7 rank magnitude";
+    let checked = check(text);
+    // c1 2·64·4·9 at 64 pixels, the pool looks at 4·64 numbers, c2 2·4·6·9·4 at 4 pixels, out 2·24·10.
+    assert_eq!(forward(&checked)[0], 4608 + 256 + 1728 + 480);
+    assert_eq!(expected(&checked), Some(counted(text)));
+}
+
+#[test]
 fn all_but_the_decomposition_of_gradmax_is_known_before() {
     let text = "data digits { batch 32 }
         model { h1 dense 16 relu; h2 dense 16 relu; out dense 10 }

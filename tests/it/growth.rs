@@ -2,6 +2,7 @@
 
 mod age;
 mod carried;
+mod images;
 mod lab;
 mod measured;
 mod methods;

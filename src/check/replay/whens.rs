@@ -56,7 +56,6 @@ impl Replay<'_> {
             match &action.kind {
                 ActionKind::Grow(operator) => match self.plan(*operator, &action.args, &current) {
                     Ok(plan) => {
-                        self.note_unavailable(&plan, &action.args);
                         for warning in &plan.warnings {
                             let diagnostic = self.with_cause(place(warning, &action.args), warning.cause.as_deref());
                             self.say(diagnostic);

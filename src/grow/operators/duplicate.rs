@@ -65,19 +65,21 @@ pub(super) fn repeat(
         Some(at) => Place::Top(at + 1),
         None => Place::beside(&layer.name, true, after)?,
     };
-    let unequal =
-        after.width(layer.input.axis) != after.width(layer.output.axis) || layer.input.area != layer.output.area;
-    if unequal || layer.settings.pooling.is_some() {
+    if layer.settings.pooling.is_some() {
         return Err(Refusal::error(
             "G0302",
+            format!("`{}` is a pool, which has no weights to be copied", layer.name),
+            format!("only a layer with weights can be repeated; `insert identity after {}` adds one", layer.name),
+        ));
+    }
+    let (reads, gives) = (shown(layer.input, after), shown(layer.output, after));
+    if reads != gives {
+        let same = if layer.output.area.is_some() { "of the shape of" } else { "as wide as" };
+        return Err(Refusal::error(
+            "G0302",
+            format!("`{}` cannot follow itself: it reads {reads} and gives {gives}", layer.name),
             format!(
-                "`{}` cannot follow itself: it reads {} and gives {}",
-                layer.name,
-                after.width(layer.input.axis),
-                after.width(layer.output.axis)
-            ),
-            format!(
-                "only a layer as wide as what it reads can be repeated; `insert identity after {}` adds one that is",
+                "only a layer {same} what it reads can be repeated; `insert identity after {}` adds one that is",
                 layer.name
             ),
         ));

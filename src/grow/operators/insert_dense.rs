@@ -93,7 +93,7 @@ impl Operator for InsertDense {
         if !same && !args.has("accept") {
             return Err(Refusal::error(
                 "G0401",
-                format!("this insert would change the network's output: what is read after it is {wanted} wide instead of {width}, so its reader is drawn afresh"),
+                format!("this insert would change the network's output: what is read after it is {wanted} wide instead of {}, so its reader is drawn afresh", shown(input, before)),
                 format!(
                     "if that is meant, `{}`; `insert identity after {}` keeps the function",
                     args.phrase(&[], &[("accept", Value::Flag(true))]),
@@ -101,7 +101,7 @@ impl Operator for InsertDense {
                 ),
             )
             .at("width")
-            .here(format!("not {width}"))
+            .here(format!("not {}", shown(input, before)))
             .cause(anchor.name.clone()));
         }
         let (begins, rule) = match args.has("from") {

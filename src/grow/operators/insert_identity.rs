@@ -1,6 +1,7 @@
 //! `insert identity after h2`: a new layer that passes on what it reads, so that the function stays.
 
 use super::*;
+use crate::grow::gradmax::can_take_back;
 use crate::nn::layers;
 use crate::nn::layers::Description;
 
@@ -109,11 +110,7 @@ impl Ground {
             feeds_a_sum: place.feeds_a_sum(before),
             feeds_a_max_pool: place.feeds_a_max_pool(before),
             in_block: matches!(place, Place::Block(..)),
-            reader_can_shift: reader.is_some_and(|layer| {
-                layer.block.is_empty()
-                    && layer.settings.bias
-                    && (layer.settings.kernel == 1 || layer.settings.padding == crate::nn::architecture::Padding::Valid)
-            }),
+            reader_can_shift: reader.is_some_and(can_take_back),
         }
     }
 
@@ -318,7 +315,8 @@ fn build(name: &str, form: &Form, place: Place, after: &mut Architecture) {
     let width = after.width(input.axis);
     let outer = |factor: usize| Width { min: width.min.saturating_mul(factor), max: width.max.saturating_mul(factor) };
     let parametric = form.method == "parametric";
-    let activated = Settings { activation: form.activation, parametric, ..Settings::default() };
+    let linear = Settings { kernel: kernel_at(place, after), ..Settings::default() };
+    let activated = Settings { activation: form.activation, parametric, ..linear.clone() };
     match (form.method, place) {
         ("gate", Place::Top(_)) => {
             let free = |stem: String, after: &Architecture| match after.layer(&stem) {
@@ -327,7 +325,7 @@ fn build(name: &str, form: &Form, place: Place, after: &mut Architecture) {
             };
             let (first_name, last_name) = (free(format!("{name}_a"), after), free(format!("{name}_b"), after));
             let mut first = plain(&first_name, activated, input, width, after);
-            let mut last = plain(&last_name, Settings::default(), first.output, width, after);
+            let mut last = plain(&last_name, linear, first.output, width, after);
             last.output = input;
             first.presence = Presence::Certain;
             let description = Description {
@@ -360,11 +358,18 @@ fn build(name: &str, form: &Form, place: Place, after: &mut Architecture) {
     }
 }
 
+/// The kernel of a convolution at this place: that of the one whose output it reads, if it has a middle.
+fn kernel_at(place: Place, before: &Architecture) -> usize {
+    let usual = |layer: &&Layer| layer.input.area.is_some() && layer.output.area.is_some();
+    let kernel = place.source(before).filter(usual).map(|layer| layer.settings.kernel);
+    kernel.filter(|kernel| kernel % 2 == 1).unwrap_or(3)
+}
+
 /// A dense layer, or a convolution that keeps the image's size, that reads `input`.
 fn plain(name: &str, settings: Settings, input: crate::nn::Feature, width: Width, after: &mut Architecture) -> Layer {
     let (word, settings) = match input.area {
-        None => ("dense", settings),
-        Some(_) => ("conv", Settings { kernel: 3, ..settings }),
+        None => ("dense", Settings { kernel: 1, ..settings }),
+        Some(_) => ("conv", settings),
     };
     let kind = layers::find(word).expect("`dense` and `conv` are registered layers");
     let layer = after.make_layer(name, kind, Description { width: Some(width.max), area: input.area, settings }, input);

@@ -4,6 +4,7 @@ pub mod duplicate;
 pub mod freeze;
 pub mod insert_dense;
 pub mod insert_identity;
+mod kernel;
 pub mod narrow;
 pub mod remove;
 pub mod stack;

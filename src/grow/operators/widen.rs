@@ -1,8 +1,11 @@
 //! `widen h2 to 256 eps 1e-3`: more units on an axis, in every tensor that spans it.
 
 use super::*;
+use crate::grow::gradmax::can_take_back;
+use crate::grow::measurements::reads;
 use crate::grow::norms::{self, couples_units};
-use crate::nn::architecture::{Init, Norm, Padding};
+use crate::grow::taps::Taps;
+use crate::nn::architecture::{Init, Norm};
 use crate::nn::layers::WIDTH_MAX;
 
 pub struct Widen;
@@ -84,7 +87,7 @@ impl Operator for Widen {
     fn plan(&self, args: &Args, before: &Architecture) -> Result<Plan, Refusal> {
         let target = args.target("target").unwrap_or(&Target::All);
         if args.has("kernel") {
-            return widen_kernel(args, target, before);
+            return kernel::plan(args, target, before);
         }
         let manner = Manner::read(args)?;
         let layers = selected(target, before)?;
@@ -310,7 +313,8 @@ impl Manner {
             }
             (Method::Gradmax, _) => {
                 let (writer, reader) = measurable(axis, name, before)?;
-                let rank = before.width(reader.output.axis).max.min(before.width(writer.input.axis).max);
+                let told = before.width(reader.output.axis).max.saturating_mul(Taps::of(reader).count());
+                let rank = told.min(reads(writer, before));
                 if added > rank {
                     padded(added - rank, warnings);
                 }
@@ -318,11 +322,19 @@ impl Manner {
                 if activation == Activation::Relu {
                     (Promise::Bounded, "fresh incoming weights are a thousandth of the old ones")
                 } else if zero_at_zero(activation) {
-                    (Promise::Rounding, "fresh incoming weights are 0, and so is what the units give")
-                } else if reader.settings.bias {
+                    (
+                        Promise::Bitwise,
+                        "fresh incoming weights are 0, so the units give 0, and they come last in every sum",
+                    )
+                } else if can_take_back(reader) {
                     (
                         Promise::Rounding,
                         "fresh incoming weights are 0, and the reader's bias takes back what that gives",
+                    )
+                } else if reader.settings.bias {
+                    (
+                        Promise::Bounded,
+                        "fresh incoming weights are 0, but what that gives ends at the border of the image",
                     )
                 } else {
                     (Promise::Bounded, "fresh incoming weights are 0, but no bias takes back what that gives")
@@ -368,7 +380,8 @@ fn measurable<'a>(axis: AxisId, name: &str, before: &'a Architecture) -> Result<
     let readers: Vec<&Layer> = weight_readers(axis, before).collect();
     let between = before
         .all_layers()
-        .any(|layer| layer.input.axis == axis && (layer.settings.pooling.is_some() || layer.input.area.is_some()));
+        .any(|layer| layer.input.axis == axis && layer.input.area.is_some() && layer.output.area.is_none())
+        || before.all_layers().any(|layer| layer.input.axis == axis && layer.settings.pooling.is_some());
     if between || writers.iter().any(|layer| layer.settings.norm.is_some()) {
         return refuse("a norm, a pool or a flatten stands between them and their reader");
     }
@@ -524,74 +537,4 @@ fn can_learn(
         );
     }
     Ok(())
-}
-
-/// `widen c1 kernel to 5`
-fn widen_kernel(args: &Args, target: &Target, before: &Architecture) -> Result<Plan, Refusal> {
-    for name in ["method", "eps", "fan_in"] {
-        if args.has(name) {
-            return Err(bad_value(
-                name,
-                format!("`{name}` says nothing about a kernel: what is added to it is 0"),
-                format!("leave `{name}` out"),
-            ));
-        }
-    }
-    let mut after = before.clone();
-    let mut changes = Vec::new();
-    let mut details = Vec::new();
-    let to = args.integer("kernel").unwrap_or(1);
-    let warnings = maybe_absent(selected(target, before)?, "target");
-    for layer in selected(target, before)? {
-        let settings = &layer.settings;
-        let refuse = |code, message: String, help: &str| Err(Refusal::error(code, message, help).at("kernel"));
-        if layer.kind.doc().word != "conv" {
-            if matches!(target, Target::One(_)) {
-                return refuse(
-                    "G0301",
-                    format!("`{}` has no kernel: it is no convolution", layer.name),
-                    "name a `conv` layer",
-                );
-            }
-            continue;
-        }
-        if to <= settings.kernel as u64 {
-            return refuse(
-                "G0201",
-                format!(
-                    "cannot widen the kernel of `{}` to {to}: it is already {} wide here",
-                    layer.name, settings.kernel
-                ),
-                "use a larger odd size",
-            )
-            .map_err(|refusal| refusal.cause(layer.name.clone()));
-        }
-        if to > 1 << 16
-            || to.is_multiple_of(2)
-            || settings.kernel.is_multiple_of(2)
-            || settings.padding == Padding::Valid
-        {
-            return refuse(
-                "G0301",
-                format!("the kernel of `{}` cannot grow from {} to {to}", layer.name, settings.kernel),
-                "a kernel grows around its middle: odd sizes, with `pad same`",
-            );
-        }
-        let changed = after.layer_mut(&layer.name).expect("it stands in the architecture that was cloned");
-        changed.settings.kernel = to as usize;
-        changes.push(Change::Kernel { layer: layer.name.clone() });
-        details.push(format!("{} kernel {} → {to}", layer.name, settings.kernel));
-    }
-    if changes.is_empty() {
-        return Err(Refusal::error(
-            "G0301",
-            format!("`{}` holds no convolution", written(target)),
-            "name a `conv` layer",
-        )
-        .at("target"));
-    }
-    affordable(&after, "kernel")?;
-    let promise = (Promise::Rounding, "the rings that are added to the kernel are 0");
-    let summary = Summary { action: "widen", target: written(target), method: "", detail: details.join(", ") };
-    Ok(Plan { lr: lr_policy(args), warnings, ..plan(after, changes, promise, summary) })
 }

@@ -144,11 +144,10 @@ fn grown(widths: &[usize], at: usize, compute: &Compute) -> String {
     let mut optimizer = Optimizer::new(rule, 0.01, clip);
     let mut trainer = Trainer::new();
     let widened = planned(&net, "widen", &[("target", "h1"), ("by", "13"), ("eps", "1e-2")]);
-    let second =
-        match planned_or_none(&widened.after, "insert identity", &[("after", "h1")]).filter(|p| p.runs().is_ok()) {
-            Some(plan) => plan,
-            None => planned(&widened.after, "widen", &[("target", "all"), ("by", "2x"), ("method", "split")]),
-        };
+    let second = match planned_or_none(&widened.after, "insert identity", &[("after", "h1")]) {
+        Some(plan) => plan,
+        None => planned(&widened.after, "widen", &[("target", "all"), ("by", "2x"), ("method", "split")]),
+    };
     let mut step = 0;
     for plan in [Some(&widened), Some(&second), None] {
         for range in [0..40, 40..41] {

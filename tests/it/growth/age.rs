@@ -43,11 +43,10 @@ fn largest_step<T: Real>(network: &mut Network<T>, at: u64, counts: impl Fn(u64)
 /// nothing but the correction depends, is set.
 fn grown_at_5000<T: Real>(phrase: &str) -> Network<T> {
     let net = chain();
-    let mut skipped = Skipped::default();
-    let mut network = network::<T>(&net, &mut skipped).expect("a dense network runs");
+    let mut network = network::<T>(&net);
     train(&mut network, ADAM, LR, 0..50);
     network.parameters().iter_mut().for_each(|parameter| parameter.updates = 5000);
-    grown(phrase, &net, &mut network, &mut skipped).expect("it runs");
+    grown(phrase, &net, &mut network);
     network
 }
 
@@ -101,13 +100,12 @@ fn no_later_step_is_longer_either() {
 #[test]
 fn a_layer_that_is_released_begins_as_on_the_first_day() {
     let net = chain();
-    let mut skipped = Skipped::default();
-    let mut network = network::<f32>(&net, &mut skipped).expect("a dense network runs");
-    let frozen = grown("freeze h", &net, &mut network, &mut skipped).expect("freezing runs");
+    let mut network = network::<f32>(&net);
+    let frozen = grown("freeze h", &net, &mut network);
     train(&mut network, ADAM, LR, 0..1000);
     assert_eq!(network.parameter("h.weight").expect("it is there").updates, 0, "frozen steps do not count");
     assert_eq!(network.parameter("a.weight").expect("it is there").updates, 1000);
-    grown("unfreeze h", &frozen, &mut network, &mut skipped).expect("unfreezing runs");
+    grown("unfreeze h", &frozen, &mut network);
 
     let released = |network: &mut Network<f32>| {
         let before = network.parameter("h.weight").expect("it is there").value.clone();

@@ -1,18 +1,18 @@
 //! What the proofs share: small networks of every shape, the optimisers, a training step, and phrases as text.
-//! A new kind of layer is one line in [`PLACES`]; what the engine does not run yet is counted, see [`Skipped`].
+//! A new kind of layer is one line in [`PLACES`].
 
 use super::*;
 use growrun::base::Kind;
 use growrun::base::Shape;
 use growrun::base::rng::{Purpose, Stream};
 use growrun::grow::{Dice, OPERATORS};
+use growrun::nn::architecture::Pooling;
 use growrun::nn::{Mode, Network};
 use growrun::optim::{Optimizer, Rule};
 use growrun::run;
 use growrun::tensor::{Compute, Real};
 use growrun::train::{Loss, Targets};
 use ndarray::Array2;
-use std::collections::BTreeMap;
 
 pub const SGD: Rule = Rule::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
 pub const MOMENTUM: Rule = Rule::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-4 };
@@ -46,8 +46,19 @@ pub const PLACES: [Place; 3] = [
     Place { word: "stream", build: stream },
 ];
 
+/// The same for images; behind the last of them a dense layer reads what is flattened, or the mean of each channel.
+pub const IMAGE_PLACES: [Place; 5] = [
+    Place { word: "convs", build: convs },
+    Place { word: "pooled", build: pooled },
+    Place { word: "flattened", build: flattened },
+    Place { word: "conv block", build: conv_block },
+    Place { word: "conv stream", build: conv_stream },
+];
+
 const INPUTS: usize = 4;
 const OUTPUTS: usize = 3;
+/// Two channels, higher than wide, so that the two sides cannot be mistaken for each other.
+const AREA: (usize, usize) = (5, 4);
 
 /// 4 → a 7 → h → b 6 → c 6 → out 3
 fn chain(h: usize, settings: &Settings) -> Architecture {
@@ -91,6 +102,99 @@ fn residual(net: &mut Architecture, [first, last]: [(&str, usize); 2], settings:
     net.push("r", kind, Description { width: None, area: None, settings }).block = vec![inner, end];
 }
 
+fn images() -> Architecture {
+    Architecture::new(2, Some(AREA), Task::Regression)
+}
+
+fn conv(net: &mut Architecture, name: &str, width: usize, kernel: usize, settings: &Settings) {
+    let kind = layers::find("conv").expect("conv is a layer");
+    let (area, settings) = (net.output().area, Settings { kernel, ..settings.clone() });
+    net.push(name, kind, Description { width: Some(width), area, settings });
+}
+
+fn pool(net: &mut Architecture, name: &str, pooling: Pooling) {
+    let (rows, columns) = net.output().area.expect("a pool reads images");
+    let area = match pooling {
+        Pooling::Max(size) | Pooling::Average(size) => Some((rows / size, columns / size)),
+        Pooling::Global => None,
+    };
+    let kind = layers::find("pool").expect("pool is a layer");
+    let settings = Settings { pooling: Some(pooling), ..Settings::default() };
+    net.push(name, kind, Description { width: None, area, settings });
+}
+
+/// 2@5x4 → a 12 → h → b 4 → c 4 → out 3: with a kernel of 5, what `h` reads is longer than a block of 256.
+fn convs(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    for (name, width, kernel) in [("a", 12, 3), ("h", h, 3), ("b", 4, 3), ("c", 4, 1)] {
+        conv(&mut net, name, width, kernel, settings);
+    }
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → a 3 → h → max 2 → b 4 → c 4 → global → out 3: a maximum stands between the axis and its reader.
+fn pooled(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "a", 3, 3, settings);
+    conv(&mut net, "h", h, 3, settings);
+    pool(&mut net, "p", Pooling::Max(2));
+    conv(&mut net, "b", 4, 3, settings);
+    conv(&mut net, "c", 4, 3, settings);
+    pool(&mut net, "q", Pooling::Global);
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → a 3 → h → avg 2 → b 6 → c 6 → out 3: a mean and a flatten stand between the axis and its reader.
+fn flattened(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "a", 3, 3, settings);
+    conv(&mut net, "h", h, 3, settings);
+    pool(&mut net, "p", Pooling::Average(2));
+    push(&mut net, "b", 6, settings.clone());
+    push(&mut net, "c", 6, settings.clone());
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → a 4 → r { h; k 4 } → max 2 → out 3: the axis lies inside a residual block.
+fn conv_block(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "a", 4, 3, settings);
+    conv_residual(&mut net, "r", false, [("h", h), ("k", 4)], settings);
+    pool(&mut net, "p", Pooling::Max(2));
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// 2@5x4 → h → r { p 3; q } → s project { t 3; u 4 } → out 3: the axis is the stream, which a skip ties to the end of
+/// one block, and which a map on the skip of the next one reads.
+fn conv_stream(h: usize, settings: &Settings) -> Architecture {
+    let mut net = images();
+    conv(&mut net, "h", h, 3, settings);
+    conv_residual(&mut net, "r", false, [("p", 3), ("q", h)], settings);
+    conv_residual(&mut net, "s", true, [("t", 3), ("u", 4)], settings);
+    push(&mut net, "out", OUTPUTS, Settings::default());
+    net
+}
+
+/// `name residual { first; last }` of convolutions, the last one linear as at the end of a block.
+fn conv_residual(net: &mut Architecture, name: &str, project: bool, inner: [(&str, usize); 2], settings: &Settings) {
+    let stream = net.output();
+    let kind = layers::find("conv").expect("conv is a layer");
+    let linear = Settings { activation: Activation::Linear, ..settings.clone() };
+    let (mut block, mut end) = (Vec::new(), stream);
+    for ((name, width), settings) in inner.into_iter().zip([settings.clone(), linear]) {
+        let settings = Settings { kernel: 3, ..settings };
+        block.push(net.make_layer(name, kind, Description { width: Some(width), area: stream.area, settings }, end));
+        end = block.last().expect("it was just added").output;
+    }
+    let kind = layers::find("residual").expect("residual is a layer");
+    let settings = Settings { bias: false, project, ..Settings::default() };
+    net.push_block(name, kind, Description { width: None, area: stream.area, settings }, block);
+}
+
 // --- numbers
 
 /// Standard normal numbers: [examples, width].
@@ -120,9 +224,8 @@ impl<T: Real> Examples<T> {
     }
 }
 
-/// A network whose biases are not zero either. `None` where the engine does not run the architecture.
-pub fn network<T: Real>(net: &Architecture, skipped: &mut Skipped) -> Option<Network<T>> {
-    let _ = skipped;
+/// A network whose biases are not zero either.
+pub fn network<T: Real>(net: &Architecture) -> Network<T> {
     let mut network = Network::new(net, 3, Compute::single());
     let mut stream = Stream::new(3, Purpose::Data, "biases", 0);
     for (at, parameter) in network.parameters().iter_mut().enumerate() {
@@ -131,7 +234,7 @@ pub fn network<T: Real>(net: &Architecture, skipped: &mut Skipped) -> Option<Net
             parameter.value.iter_mut().for_each(|b| *b = T::from_f64(0.2 * draws.normal()));
         }
     }
-    Some(network)
+    network
 }
 
 /// ∂/∂output of the halved mean square, forward and backward.
@@ -154,19 +257,14 @@ pub fn train<T: Real>(network: &mut Network<T>, rule: Rule, lr: f64, steps: std:
 
 // --- growth
 
-/// Whether the engine runs a plan and what comes out of it.
-pub fn runs(plan: &Plan, skipped: &mut Skipped) -> bool {
-    plan.runs().map_err(|missing| skipped.add(missing)).is_ok()
-}
-
-/// Carries out a plan that [`runs`].
+/// Carries out a plan.
 pub fn grow<T: Real>(plan: &Plan, network: &mut Network<T>) {
     let dice = Dice { seed: 3, step: 40 };
     let Examples { x, target } = Examples::batch(network, 1000);
     let values: Vec<f32> = target.iter().map(|target| target.to_f64() as f32).collect();
     let targets = Targets::Numbers { values: &values, width: network.outputs() };
     let measurements = run::measure(network, plan, &Loss::Mse, x.view(), targets);
-    let concrete = grow::realise(plan, network.parameters(), &measurements, dice).expect("`Plan::runs` said so");
+    let concrete = grow::realise(plan, network.parameters(), &measurements, dice);
     grow::apply(concrete, network.parameters(), &plan.after);
     network.replan(&plan.after, 0);
 }
@@ -177,19 +275,11 @@ pub fn plan_of(phrase: &str, net: &Architecture) -> Result<Plan, Refusal> {
     operator.plan(&args, net)
 }
 
-/// Plans a phrase that must be planned, and carries it out. The architecture afterwards; `None` where it does not run.
-pub fn grown<T: Real>(
-    phrase: &str,
-    net: &Architecture,
-    network: &mut Network<T>,
-    skipped: &mut Skipped,
-) -> Option<Architecture> {
+/// Plans a phrase that must be planned, and carries it out. The architecture afterwards.
+pub fn grown<T: Real>(phrase: &str, net: &Architecture, network: &mut Network<T>) -> Architecture {
     let plan = plan_of(phrase, net).unwrap_or_else(|refusal| panic!("{phrase}: {refusal}"));
-    if !runs(&plan, skipped) {
-        return None;
-    }
     grow(&plan, network);
-    Some(plan.after)
+    plan.after
 }
 
 /// The operator and the arguments of a phrase, by the operator's own documentation. What `check` does with places
@@ -212,9 +302,12 @@ fn read(phrase: &str) -> (&'static dyn grow::Operator, Args) {
             .or_else(|| doc.args.iter().find(|arg| matches!(arg.shape, Shape::Positional(_)) && !args.has(arg.name)))
             .unwrap_or_else(|| panic!("`{word}` in `{phrase}`"));
         let values = match &arg.shape {
-            Shape::Keyword(kinds) => {
-                kinds.iter().map(|kind| value_of(kind, words.next().unwrap_or_default())).collect()
-            }
+            Shape::Keyword(kinds) => kinds
+                .iter()
+                .map(|kind| value_of(kind, words.next().unwrap_or_default()))
+                // `kernel to 5`: what only leads to a value is none where another follows.
+                .filter(|value| kinds.len() == 1 || !matches!(value, Value::Flag(_)))
+                .collect(),
             Shape::Positional(kind) => vec![value_of(kind, word)],
             Shape::Flag => vec![Value::Flag(true)],
             _ => vec![Value::Word(word.into())],
@@ -234,32 +327,5 @@ fn value_of(kind: &Kind, text: &str) -> Value {
         Kind::Factor | Kind::Either(_) => value("by", text),
         Kind::Literal(_) => Value::Flag(true),
         _ => Value::Word(text.into()),
-    }
-}
-
-// --- what does not run yet
-
-/// What the engine may refuse, by a part of its message. Take out what has come to run.
-const NOT_YET: &[&str] = &[];
-
-/// What the engine refused, and how often: never silently.
-#[derive(Default)]
-pub struct Skipped(BTreeMap<String, usize>);
-
-impl Skipped {
-    pub fn add(&mut self, why: String) {
-        assert!(NOT_YET.iter().any(|known| why.contains(known)), "`NOT_YET` does not know of this: {why}");
-        *self.0.entry(why).or_default() += 1;
-    }
-
-    /// What has come to run: known as missing, and met nowhere.
-    pub fn runs_now(&self) -> Vec<&'static str> {
-        NOT_YET.iter().copied().filter(|known| !self.0.keys().any(|why| why.contains(known))).collect()
-    }
-}
-
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|(why, count)| writeln!(f, "not run {count} times: {why}"))
     }
 }

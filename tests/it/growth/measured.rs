@@ -32,7 +32,7 @@ fn carry_out(plan: &Plan, network: &mut Network<f32>) {
 
 fn realised(plan: &Plan, network: &mut Network<f32>) -> Concrete {
     let measurements = measured(plan, network);
-    grow::realise(plan, network.parameters(), &measurements, Dice { seed: 3, step: 40 }).expect("it runs")
+    grow::realise(plan, network.parameters(), &measurements, Dice { seed: 3, step: 40 })
 }
 
 fn norm<'a>(values: impl IntoIterator<Item = &'a f32>) -> f64 {
@@ -152,7 +152,7 @@ fn no_unit_of_gradmax_is_born_dead_behind_relu() {
         let mut network = Network::new(&net, seed, Compute::single());
         let plan = planned(&net, "widen", &[("target", "h2"), ("by", "6"), ("method", "gradmax")]);
         let seen = measured(&plan, &network);
-        let m = seen.layer("out").gradient().t().dot(&seen.layer("h2").input);
+        let m = seen.between(net.layer("h2").expect("it is there").output.axis).matrix.clone();
         carry_out(&plan, &mut network);
         let z = value(&mut network, "out.weight").slice(s![.., 32..]).mapv(f64::from);
         let linear = z.t().dot(&m);
@@ -428,9 +428,12 @@ fn frozen_layers_are_measured_as_if_they_learned() {
     let frozen = planned(&net, "freeze", &[("target", "all")]).after;
     let gradients = |net: &Architecture, network: &mut Network<f32>| {
         network.replan(net, 0);
-        let plan = planned(net, "narrow", &[("target", "all"), ("to", "9"), ("rank", "gradient")]);
+        let plan = planned(net, "widen", &[("target", "all"), ("by", "3"), ("method", "gradmax")]);
         let seen = measured(&plan, network);
-        ["h2", "out"].map(|layer| seen.layer(layer).gradient().clone())
+        ["h1", "h2"].map(|layer| {
+            let axis = net.layer(layer).expect("it is there").output.axis;
+            seen.between(axis).gradient.clone()
+        })
     };
     let mut network = network(&net);
     let thawed = gradients(&net, &mut network);
@@ -449,14 +452,15 @@ fn what_is_measured_is_the_mean_gradient_of_the_loss() {
     let loss = Loss::CrossEntropy { label_smoothing: 0.1, class_weights: None };
     let seen: Measurements = measure(&network, &plan, &loss, x.view(), Targets::Classes(&classes));
     Trainer::new().gradients(&mut network, &loss, x.view(), Targets::Classes(&classes), Mode::Evaluate);
-    // ∂L/∂W2 = Σ δ hᵀ, of what was measured at h2.
-    let (delta, input) = (seen.layer("h2").gradient(), &seen.layer("h2").input);
-    let product = delta.t().dot(input);
+    // ∂L/∂W2 = Σ δ hᵀ, with δ as it was measured at h2.
+    let seen = seen.between(net.layer("h1").expect("it is there").output.axis);
+    let input = network.layer_input("h2").expect("it is there").mapv(f64::from);
+    let product = seen.gradient.t().dot(&input);
     let gradient = network.parameter("h2.weight").expect("it is there").gradient.clone();
     for (at, &expected) in product.indexed_iter() {
         // One is summed in f64, the other in f32: 40 products of order 0.01.
         assert!((f64::from(gradient[[at.0, at.1]]) - expected).abs() < 1e-7, "{at:?}");
     }
-    let measured_input = &seen.layer("h1").input;
-    assert_eq!(*measured_input, x.mapv(f64::from));
+    assert_eq!(seen.input, x.mapv(f64::from));
+    assert_eq!(seen.matrix, seen.gradient.t().dot(&seen.input));
 }

@@ -14,7 +14,7 @@ fn net(norm: Norm, activation: Activation) -> Architecture {
 }
 
 fn trained_network(net: &Architecture) -> Network<f32> {
-    let mut network = network::<f32>(net, &mut Skipped::default()).expect("it runs");
+    let mut network = network::<f32>(net);
     assert!(train(&mut network, ADAM, 0.01, 0..6));
     network
 }
@@ -28,7 +28,7 @@ fn gains_and_their_moments_are_rescaled_dually() {
         let mut network = trained_network(&before);
         let plan = planned(&before, "widen", &[("target", "h"), ("to", "16")]);
         let old = network.parameter("h.norm.weight").expect("it is there").clone();
-        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE).expect("it runs");
+        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE);
         apply(concrete, network.parameters(), &plan.after);
         network.replan(&plan.after, 0);
         let new = network.parameter("h.norm.weight").expect("it is there");
@@ -58,7 +58,7 @@ fn a_norm_that_is_not_rescaled_is_noticed() {
             let held = |spoil: &dyn Fn(&mut Network<f32>)| {
                 let mut network = trained_network(&before);
                 let probe = Probe::before(&mut network, x.view(), &plan);
-                let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE).expect("it runs");
+                let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE);
                 apply(concrete, network.parameters(), &plan.after);
                 network.replan(&plan.after, 0);
                 spoil(&mut network);
@@ -84,7 +84,7 @@ fn fresh_units_behind_norms_learn() {
         let before = net(norm, Activation::Relu);
         let mut network = trained_network(&before);
         let plan = planned(&before, "widen", &[("target", "h"), ("to", "14")]);
-        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE).expect("it runs");
+        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE);
         apply(concrete, network.parameters(), &plan.after);
         network.replan(&plan.after, 0);
         let rows = |network: &mut Network<f32>| network.parameter("h.weight").expect("it is there").value.clone();
@@ -107,7 +107,7 @@ fn one_thread_or_two_carry_a_growth_out_alike() {
         let mut network: Network<f32> = Network::new(&before, 3, compute);
         train(&mut network, ADAM, 0.01, 0..4);
         let plan = planned(&before, "widen", &[("target", "h"), ("to", "23")]);
-        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE).expect("it runs");
+        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE);
         apply(concrete, network.parameters(), &plan.after);
         network.replan(&plan.after, 0);
         train(&mut network, ADAM, 0.01, 4..8);
@@ -132,7 +132,7 @@ fn two_units_behind_a_layer_norm_keep_their_promise() {
     for seed in 0..40 {
         let mut network: Network<f32> = Network::new(&before, seed, Compute::single());
         let probe = Probe::before(&mut network, x.view(), &plan);
-        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE).expect("it runs");
+        let concrete = realise(&plan, network.parameters(), &Measurements::none(), DICE);
         apply(concrete, network.parameters(), &plan.after);
         network.replan(&plan.after, 0);
         let measured = probe.after(&mut network, x.view(), &plan);

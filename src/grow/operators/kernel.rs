@@ -1,0 +1,88 @@
+//! `widen c1 kernel to 5`: rings of zeros around a convolution's kernel. A form of `widen` that changes no axis.
+
+use super::*;
+use crate::nn::architecture::Padding;
+use crate::nn::layers::PIXELS_MAX;
+
+/// The plan for `args`, which name a kernel.
+pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Result<Plan, Refusal> {
+    for name in ["method", "eps", "fan_in"] {
+        if args.has(name) {
+            return Err(bad_value(
+                name,
+                format!("`{name}` says nothing about a kernel: what is added to it is 0"),
+                format!("leave `{name}` out"),
+            ));
+        }
+    }
+    let to = args.integer("kernel").unwrap_or(1);
+    let zero_moments = args.word("moments") == Some("zero");
+    let layers = selected(target, before)?;
+    let mut warnings = maybe_absent(layers.iter().copied(), "target");
+    let mut after = before.clone();
+    let mut changes = Vec::new();
+    let mut details = Vec::new();
+    // The first that is as large already.
+    let mut large: Option<&Layer> = None;
+    for layer in layers {
+        let from = layer.settings.kernel;
+        let refuse = |message: String, help: &str| {
+            Err(Refusal::error("G0301", message, help).at("kernel").cause(layer.name.clone()))
+        };
+        if layer.kind.doc().word != "conv" {
+            if matches!(target, Target::One(_)) {
+                let message = format!("`{}` has no kernel: it is no convolution", layer.name);
+                return refuse(message, "name a `conv` layer");
+            }
+            continue;
+        }
+        if to <= from as u64 {
+            large = large.or(Some(layer));
+            continue;
+        }
+        if to > PIXELS_MAX as u64
+            || to.is_multiple_of(2)
+            || from.is_multiple_of(2)
+            || layer.settings.padding == Padding::Valid
+        {
+            return refuse(
+                format!("the kernel of `{}` cannot grow from {from} to {to}", layer.name),
+                "a kernel grows around its middle: odd sizes, with `pad same`",
+            );
+        }
+        if layer.frozen && layer.presence == Presence::Certain {
+            warnings.push(
+                Refusal::warning(
+                    "G0207",
+                    format!("what is added to the kernel of `{}` does not learn while it is frozen", layer.name),
+                    format!("`unfreeze {}` later", layer.name),
+                )
+                .at("target")
+                .cause(format!("{}.frozen", layer.name)),
+            );
+        }
+        let changed = after.layer_mut(&layer.name).expect("it stands in the architecture that was cloned");
+        changed.settings.kernel = usize::try_from(to).expect("checked against PIXELS_MAX");
+        changes.push(Change::Kernel { layer: layer.name.clone(), from, zero_moments });
+        details.push(format!("{} kernel {from} → {to}", layer.name));
+    }
+    if let (true, Some(layer)) = (changes.is_empty(), large) {
+        let (name, kernel) = (&layer.name, layer.settings.kernel);
+        return Err(Refusal::error(
+            "G0201",
+            format!("cannot widen the kernel of `{name}` to {to}: it is already {kernel} wide here"),
+            format!("use an odd size above {kernel}"),
+        )
+        .at("kernel")
+        .here(if to < kernel as u64 { format!("smaller than {kernel}") } else { "the size that it has".into() })
+        .cause(name.clone()));
+    }
+    if changes.is_empty() {
+        let message = format!("`{}` holds no convolution", written(target));
+        return Err(Refusal::error("G0301", message, "name a `conv` layer").at("target"));
+    }
+    affordable(&after, "kernel")?;
+    let promise = (Promise::Rounding, "the rings that are added to the kernel are 0");
+    let summary = Summary { action: "widen", target: written(target), method: "", detail: details.join(", ") };
+    Ok(Plan { lr: lr_policy(args), warnings, ..super::plan(after, changes, promise, summary) })
+}

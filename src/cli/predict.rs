@@ -171,7 +171,8 @@ fn predictions(loaded: &mut Loaded, examples: &Examples) -> String {
         Task::Regression if outputs == 1 => String::from("prediction\n"),
         Task::Regression => (1..=outputs).map(|n| format!("prediction_{n}")).collect::<Vec<_>>().join(",") + "\n",
     };
-    for rows in examples.features.chunks(train::evaluate::BATCH * inputs) {
+    let at_once = loaded.network.examples_at_once(train::evaluate::BATCH);
+    for rows in examples.features.chunks(at_once * inputs) {
         let scaled: Vec<f32> = rows
             .iter()
             .enumerate()

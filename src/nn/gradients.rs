@@ -123,6 +123,8 @@ enum Gradient<'a, T> {
         channels: (usize, usize),
         target: Target<'a, T>,
         second: Option<Target<'a, T>>,
+        /// The bias of these panels, with one of the pieces that read their ∂L/∂z.
+        bias: Option<(usize, Target<'a, T>)>,
         /// Where the gradient is summed up when nobody keeps it, and other scratch.
         sums: [&'a mut [Line<T>]; 2],
         scratch: &'a mut [Line<T>],
@@ -171,7 +173,7 @@ impl<T: Real> Gradient<'_, T> {
                     }
                 }
             }
-            Gradient::Window { parameter, window, x, d, panel, channels, target, second, sums, scratch } => {
+            Gradient::Window { parameter, window, x, d, panel, channels, target, second, bias, sums, scratch } => {
                 let rows = target.value.len();
                 let whole = 0..rows;
                 let [sums0, sums1] = sums;
@@ -183,9 +185,21 @@ impl<T: Real> Gradient<'_, T> {
                     None => &mut [],
                 };
                 g1.fill(Line::ZERO);
+                let mut total = [Line::ZERO; 2];
+                let total_if = bias.is_some().then_some(&mut total);
                 match window.is_first {
-                    true => window.correlate_first(path, *x, *d, (*panel, pair), scratch, [g0, g1]),
-                    false => window.correlate(path, *x, *d, (*panel, pair), *channels, [g0, g1]),
+                    true => window.correlate_first(path, *x, *d, (*panel, pair), scratch, [g0, g1], total_if),
+                    false => window.correlate(path, *x, *d, (*panel, pair), *channels, [g0, g1], total_if),
+                }
+                if let Some((parameter, target)) = bias {
+                    for (at, total) in total.iter().enumerate().take(target.value.len()) {
+                        let range = at..at + 1;
+                        let mut scratch = [Line::ZERO];
+                        target.gradient(&range, &mut scratch)[0] = *total;
+                        if let Some(update) = update {
+                            finite &= update.apply(target.piece((*parameter, *panel + at, 0), &range, &scratch));
+                        }
+                    }
                 }
                 if let Some(update) = update {
                     let place = |panel: usize| (*parameter, panel, channels.0 * window.taps());
@@ -247,10 +261,12 @@ fn cut_gradients<'a, T: Real>(
 /// Channels of a panel that are one piece of a convolution's gradient: the results of eight stay in registers.
 const CHANNELS: usize = LANES / 2;
 
-/// The same for a convolution, whose first `scratch` is cut off for each piece that needs some.
+/// The same for a convolution with its bias, which is frozen where its weight is. The first of `scratch` is cut off for
+/// each piece that needs some.
 #[allow(clippy::too_many_arguments)]
 fn cut_window<'a, T: Real>(
     weight: &'a mut Held<T>,
+    bias: Option<&'a mut Held<T>>,
     window: &'a Window,
     x: Batch<'a, T>,
     d: Batch<'a, T>,
@@ -262,6 +278,7 @@ fn cut_window<'a, T: Real>(
     if weight.frozen {
         return;
     }
+    let mut biases = bias.map(|bias| (bias.parameter, Target::whole(&mut bias.arrays, keep)));
     let (rows, count) = (weight.arrays.value.rows(), panels::panels(weight.arrays.value.columns()));
     let at_once = if window.is_first { window.channels } else { CHANNELS };
     let mut rest = Target::whole(&mut weight.arrays, keep);
@@ -272,6 +289,7 @@ fn cut_window<'a, T: Real>(
         let (mut sums0, others) = std::mem::take(&mut sums).split_at_mut(rows);
         let (mut sums1, others) = others.split_at_mut(if second_panel.is_some() { rows } else { 0 });
         sums = others;
+        let mut bias = biases.as_mut().map(|(parameter, rest)| (*parameter, rest.take(2)));
         for first in (0..window.channels).step_by(at_once) {
             let channels = at_once.min(window.channels - first);
             let lines = channels * window.taps();
@@ -290,6 +308,7 @@ fn cut_window<'a, T: Real>(
                 channels: (first, channels),
                 target,
                 second,
+                bias: bias.take(),
                 sums: [own0, own1],
                 scratch: own,
             });
@@ -344,12 +363,17 @@ pub(super) fn gradients<T: Real>(
             };
             let d = Batch::new(d, rows);
             match window {
-                Some(window) => cut_window(weight, window, x, d, keep, sums, &mut frames, &mut items),
-                None => cut_gradients(weight, x, d, keep, longest / *pixels, &mut items),
-            }
-            if let Some(bias) = bias.as_mut().filter(|bias| !bias.frozen) {
-                let target = Target::whole(&mut bias.arrays, keep);
-                items.push(Gradient::Bias { parameter: bias.parameter, d, target });
+                Some(window) => {
+                    let bias = bias.as_mut();
+                    cut_window(weight, bias, window, x, d, keep, sums, &mut frames, &mut items);
+                }
+                None => {
+                    cut_gradients(weight, x, d, keep, longest / *pixels, &mut items);
+                    if let Some(bias) = bias.as_mut().filter(|bias| !bias.frozen) {
+                        let target = Target::whole(&mut bias.arrays, keep);
+                        items.push(Gradient::Bias { parameter: bias.parameter, d, target });
+                    }
+                }
             }
             let (gain, shift) = match norm {
                 Some(norm) => (Some(&mut norm.gain), norm.shift.as_mut()),

@@ -240,7 +240,7 @@ impl<T: Real> Network<T> {
         for layer in &mut self.layers {
             let rows = layer.rows(batch);
             if layer.pixels > 1 {
-                // It may change places with z.
+                // The two may change places.
                 grow(&mut layer.d, layer.z.len());
             } else if layer.d.len() < lines(layer.outputs, rows) {
                 layer.d = buffer(layer.outputs, rows);
@@ -298,7 +298,7 @@ impl<T: Real> Network<T> {
             // Nothing but the pool has read y, so ∂L/∂z takes its place.
             let layer = &mut self.layers[at];
             passage::pass_down_in_place(compute, &self.graph.passages[pool], &mut layer.z, batch);
-            std::mem::swap(&mut layer.z, &mut layer.d);
+            layer.exchange();
             return layer.finish_backward(compute, batch);
         }
         let mut frames = std::mem::take(&mut self.frames);

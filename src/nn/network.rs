@@ -242,6 +242,7 @@ impl<T: Real> Network<T> {
             bias,
             plain: function == Function::Linear && layer.settings.dropout == 0.0 && blend.is_none(),
             in_place: false,
+            exchanged: false,
             norm,
             function,
             blend,
@@ -269,6 +270,7 @@ impl<T: Real> Network<T> {
             layer.y = if layer.plain { Vec::new() } else { buffer(layer.outputs, rows) };
             layer.mask = Vec::new();
             layer.d = Vec::new();
+            layer.exchanged = false;
             if let Some(norm) = &mut layer.norm {
                 norm.affine = buffer(layer.outputs, rows);
                 let statistics = norm.statistics(rows, layer.outputs);
@@ -392,6 +394,17 @@ impl<T: Real> Network<T> {
     /// Examples that the planned buffers hold; a larger batch plans them anew.
     pub fn batch_max(&self) -> usize {
         self.batch_max
+    }
+
+    /// Examples to put through at once, up to `most`, when there are many: their activations take some 32 MB, and
+    /// those of images are large. Results do not depend on it.
+    pub fn examples_at_once(&self, most: usize) -> usize {
+        const NUMBERS: usize = 8 << 20;
+        let layers = self.layers.iter().map(|layer| layer.outputs * layer.pixels * if layer.plain { 1 } else { 2 });
+        let sums = self.graph.sums.iter().map(|sum| sum.columns * sum.pixels);
+        let passages = self.graph.passages.iter().map(|passage| passage.columns * passage.rows_to);
+        let all = layers.chain(sums).chain(passages).fold(self.inputs, usize::saturating_add);
+        (NUMBERS / all.max(1)).clamp(most.min(16), most)
     }
 
     /// Values of one example.

@@ -120,6 +120,9 @@ pub(super) fn forward<T: Real>(
     let (rows, count) = (layer.rows(batch), panels::panels(layer.outputs));
     let (number, groups) = forward_pieces(compute, layer, batch);
     let drops = layer.dropout > 0.0 && matches!(mode, Mode::Train { .. });
+    if layer.exchanged {
+        layer.exchange();
+    }
     // Nobody asks for z after training, and relu's slope can be told from y.
     layer.in_place = layer.function == Function::Relu
         && layer.blend.is_none()

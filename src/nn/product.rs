@@ -73,6 +73,8 @@ pub(super) struct Product<T> {
     pub plain: bool,
     /// Whether the last forward pass wrote y over z.
     pub in_place: bool,
+    /// Whether z and d have changed places, because ∂L/∂u was written over z.
+    pub exchanged: bool,
     /// [row, out]
     pub z: Vec<Line<T>>,
     /// [row, out]; empty when the output is z itself.
@@ -86,6 +88,12 @@ pub(super) struct Product<T> {
 }
 
 impl<T: Real> Product<T> {
+    /// z and d change places, or take them back: one buffer, which is in the caches, serves every step.
+    pub fn exchange(&mut self) {
+        std::mem::swap(&mut self.z, &mut self.d);
+        self.exchanged = !self.exchanged;
+    }
+
     /// Rows that a batch has here.
     pub fn rows(&self, batch: usize) -> usize {
         batch * self.pixels

@@ -247,7 +247,8 @@ impl Window {
     }
 
     /// Adds to the gradient of W: lines [channel · tap] from `first` on, of some channels of one panel, for one panel of
-    /// output units or two.
+    /// output units or two; and to that of their bias, if it is asked for.
+    #[allow(clippy::too_many_arguments)]
     pub fn correlate<T: Real>(
         &self,
         path: Path,
@@ -256,6 +257,7 @@ impl Window {
         (panel, pair): (usize, bool),
         (first, channels): (usize, usize),
         c: [&mut [Line<T>]; 2],
+        mut bias: Option<&mut [Line<T>; 2]>,
     ) {
         let taps = self.taps();
         let [c0, c1] = c;
@@ -265,6 +267,12 @@ impl Window {
             let d = |panel: usize| &d.panel(panel)[example * self.pixels_to()..][..self.pixels_to()];
             for row in (0..self.to.0).step_by(at_once) {
                 let rows = row..self.to.0.min(row + at_once);
+                if let Some(bias) = &mut bias {
+                    let pixels = rows.start * self.to.1..rows.end * self.to.1;
+                    for (at, bias) in bias.iter_mut().enumerate().take(1 + usize::from(pair)) {
+                        add_sum(path, &d(panel + at)[pixels.clone()], bias);
+                    }
+                }
                 for tap in 0..taps {
                     let (y, height) = self.inside(rows.clone(), tap / self.kernel, self.from.0);
                     let (z, width) = self.inside(0..self.to.1, tap % self.kernel, self.from.1);
@@ -306,6 +314,7 @@ impl Window {
     }
 
     /// The same for the network's input: all taps, from patches that are written down.
+    #[allow(clippy::too_many_arguments)]
     pub fn correlate_first<T: Real>(
         &self,
         path: Path,
@@ -314,6 +323,7 @@ impl Window {
         (panel, pair): (usize, bool),
         scratch: &mut [Line<T>],
         c: [&mut [Line<T>]; 2],
+        mut bias: Option<&mut [Line<T>; 2]>,
     ) {
         let inputs = self.channels * self.taps();
         let (frame, rest) = scratch.split_at_mut(self.scratch());
@@ -329,6 +339,11 @@ impl Window {
                 let a = Left::Columns { lines: written, stride: pixels, first: 0 };
                 let d = |panel: usize| &d.panel(panel)[example * self.pixels_to() + row * self.to.1..][..pixels];
                 let (s0, s1) = sums.split_at_mut(inputs);
+                if let Some(bias) = &mut bias {
+                    for (at, bias) in bias.iter_mut().enumerate().take(1 + usize::from(pair)) {
+                        add_sum(path, d(panel + at), bias);
+                    }
+                }
                 if pair {
                     kernels::product_of_two(path, a, pixels, [d(panel), d(panel + 1)], [s0, &mut s1[..inputs]]);
                     kernels::add(path, flat(&s1[..inputs]), flat_mut(&mut *c1));
@@ -350,6 +365,12 @@ impl Window {
             }
         }
     }
+}
+
+/// Adds the sum of one block of pixels.
+fn add_sum<T: Real>(path: Path, d: &[Line<T>], total: &mut Line<T>) {
+    let sum = kernels::sum_rows(path, d);
+    kernels::add(path, &sum.0, &mut total.0);
 }
 
 /// Rows of an image, as many at a time as the first cache holds beside a block of a weight.

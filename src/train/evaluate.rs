@@ -8,7 +8,7 @@ use crate::tensor::BatchMut;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Examples that go through the network at once. Results do not depend on it.
+/// Examples that go through the network at once, or fewer where they are large. Results do not depend on it.
 pub const BATCH: usize = 512;
 
 /// The metrics of a part of the data, by word, `loss` always among them. Panics on an empty part.
@@ -32,8 +32,9 @@ pub fn evaluate_while(
     metrics: &[&MetricKind],
 ) -> Option<BTreeMap<String, MetricValue>> {
     let path = network.compute().path();
+    let batch = network.examples_at_once(BATCH);
     let gather = |range: Range<usize>, out: &mut BatchMut<'_, f32>| part.gather_range(path, range, scaling, out);
-    in_batches(goes_on, network, gather, Targets::of(&part.labels), loss, metrics, BATCH)
+    in_batches(goes_on, network, gather, Targets::of(&part.labels), loss, metrics, batch)
 }
 
 /// Metrics by word, `loss` always among them, over `targets.len()` examples. `gather` writes the features of a
@@ -45,7 +46,8 @@ pub fn evaluate_with(
     loss: &Loss,
     metrics: &[&MetricKind],
 ) -> BTreeMap<String, MetricValue> {
-    evaluate_in_batches(network, gather, targets, loss, metrics, BATCH)
+    let batch = network.examples_at_once(BATCH);
+    evaluate_in_batches(network, gather, targets, loss, metrics, batch)
 }
 
 /// [`evaluate_with`] in batches of another size, for the test that this changes nothing.

@@ -25,7 +25,7 @@ import workbench
 from workbench import PEERS, PROCESSORS, ROOT, confined, quartiles, run_to_end, say
 
 EXAMPLES = 54_000  # of 60,000: growrun keeps 10 % for validation, and rivals get as many
-RIVALS = {"torch": "PyTorch, fused optimiser", "jax": "JAX jit"}
+RIVALS = {"torch": "PyTorch, fused optimiser", "torch_last": "the same, channels_last", "jax": "JAX jit"}
 OPTIMIZERS = {"sgd": "sgd lr 0.01 momentum 0.9", "adam": "adam lr 1e-3"}
 NETWORKS = {
     "small": [64, 32, 32, 10],
@@ -33,15 +33,23 @@ NETWORKS = {
     "big": [784, 1024, 1024, 1024, 10],
     "odd": [784, 257, 301, 10],
     "round": [784, 256, 300, 10],
+    "conv": [784, 10],  # and between the two what CONVOLUTIONS says
 }
-BATCHES = {"small": [32], "mid": [32, 128, 512], "big": [32, 128, 512], "odd": [128], "round": [128]}
+# Multiply-adds of 1→32→64 channels by 3×3 kernels over 28×28 pixels, two pools of 2, 128 units, ten classes.
+CONVOLUTIONS = [784 * 9 * 32, 196 * 288 * 64, 3136 * 128, 128 * 10]
+CONVOLUTION_PARAMETERS = 9 * 32 + 32 + 288 * 64 + 64 + 3136 * 128 + 128 + 1290
+# Numbers of an example: pre-activations or what took their place, pools, the vector, gradients.
+CONVOLUTION_NUMBERS = 784 + 784 * 32 * 3 + 196 * 32 * 2 + 196 * 64 * 3 + 49 * 64 * 2 + 3136 * 2 + 128 * 3 + 30
+BATCHES = {"small": [32], "mid": [32, 128, 512], "big": [32, 128, 512], "odd": [128], "round": [128], "conv": [64, 128]}
 
 # What is promised on a 2-core AVX-512 machine: (network, batch, threads) → how many times as fast, at least.
 FASTER_THAN = {
     "torch": {
         ("small", 32, 2): 20, ("mid", 128, 2): 3, ("big", 128, 2): 2.2,
         ("small", 32, 1): 20, ("mid", 128, 1): 2.8, ("big", 128, 1): 1.8,
+        ("conv", 64, 2): 1.5, ("conv", 128, 2): 1.5,
     },
+    "torch_last": {("conv", 64, 2): 1.5, ("conv", 128, 2): 1.5},
     "jax": {("small", 32, 2): 5, ("mid", 128, 2): 1.8, ("big", 128, 2): 1.1},
 }
 # (network, batch) → percent of FMA peak, at least.
@@ -58,20 +66,25 @@ class Cell:
         self.widths = NETWORKS[network]
         self.name = f"{network}-{batch}-{optimizer}-{threads}t"
         self.key = (network, batch, threads)
-        self.shape = "-".join(map(str, self.widths))
+        self.shape = "conv 32-64, dense 128" if network == "conv" else "-".join(map(str, self.widths))
 
-    def has_rivals(self):
-        return self.network in ("small", "mid", "big") and self.threads <= 2
+    def has_rival(self, name):
+        if self.network == "conv":
+            return name in ("torch", "torch_last") and self.threads <= 2
+        return self.network in ("small", "mid", "big") and self.threads <= 2 and name != "torch_last"
 
     def is_promised(self):
         """Whether the issue names a threshold for this cell."""
         return (
-            not self.has_rivals()
+            self.network in ("odd", "round")
+            or self.threads > 2
             or any(self.key in wanted for wanted in FASTER_THAN.values())
             or (self.network, self.batch) in PERCENT_OF_PEAK
         )
 
     def products(self):
+        if self.network == "conv":
+            return CONVOLUTIONS
         return [inputs * outputs for inputs, outputs in zip(self.widths, self.widths[1:])]
 
     def flops(self):
@@ -81,15 +94,21 @@ class Cell:
     def memory_terms(self, data_bytes):
         """What a run must hold, in bytes."""
         parameters = sum(self.products()) + sum(self.widths[1:])
+        numbers = sum(self.widths)
+        if self.network == "conv":
+            parameters, numbers = CONVOLUTION_PARAMETERS, CONVOLUTION_NUMBERS
         return {
             "weights": 4 * parameters,
             "optimiser state": 4 * parameters * (1 if self.optimizer == "sgd" else 2),
-            "activations": 4 * self.batch * sum(self.widths),
+            "activations": 4 * self.batch * numbers,
             "data": data_bytes,
         }
 
     def schedule(self, steps):
         layers = [f"h{place} dense {width} relu" for place, width in enumerate(self.widths[1:-1], 1)]
+        if self.network == "conv":
+            kernels = [f"c{n} conv {width} kernel 3 relu; p{n} pool max 2" for n, width in ((1, 32), (2, 64))]
+            layers = [*kernels, "h1 dense 128 relu"]
         model = "; ".join([*layers, f"out dense {self.widths[-1]}"])
         return (
             f'experiment "{self.name}"\nseed 0\ndata idx "{data_name(self)}" {{ batch {self.batch} }}\n'
@@ -184,7 +203,7 @@ class Rival:
 
     def request(self, do, cell, data, **more):
         told = {
-            "name": cell.name, "widths": cell.widths, "batch": cell.batch, "optimizer": cell.optimizer,
+            "name": cell.name, "network": cell.network, "widths": cell.widths, "batch": cell.batch, "optimizer": cell.optimizer,
             "data": str(data), "examples": EXAMPLES,
         }
         try:
@@ -434,9 +453,10 @@ def chosen(options):
     ]
 
 
-def start_rivals(options, thread_counts, results):
+def start_rivals(options, cells, thread_counts, results):
     rivals = []
-    for name in filter(None, options.rivals.split(",")):
+    wanted = [name for name in RIVALS if any(cell.has_rival(name) for cell in cells)]
+    for name in [name for name in options.rivals.split(",") if name in wanted]:
         rival = Rival(name, options.python, options.seconds)
         failures = [why for why in (rival.start(threads) for threads in thread_counts) if why]
         if failures:
@@ -460,13 +480,13 @@ def compare(options, cells, work):
     thread_counts = sorted({cell.threads for cell in cells})
     if peak.program is None:
         results.remarks.append("FMA peak unknown: build it with `cargo bench --bench peak --no-run`")
-    rivals = start_rivals(options, [count for count in thread_counts if count <= 2], results)
+    rivals = start_rivals(options, cells, [count for count in thread_counts if count <= 2], results)
     results.contestants += rivals
     try:
         for cell in cells:
             say(f"prepare {cell.name}")
             ours.prepare(cell)
-            for rival in rivals if cell.has_rivals() else []:
+            for rival in [rival for rival in rivals if cell.has_rival(rival.name)]:
                 rival.prepare(cell, work / data_name(cell))
         results.noise = workbench.Noise(rivals)
         for repetition in range(options.repetitions):
@@ -475,7 +495,7 @@ def compare(options, cells, work):
             check = [options.program, "check", ROOT / "schedules" / "quickstart.grow"]
             results.start_up += [1e3 * run_to_end(check, 1).seconds for _ in range(5)]
             for cell in cells:
-                turn = [ours, *(rivals if cell.has_rivals() else [])]
+                turn = [ours, *(rival for rival in rivals if cell.has_rival(rival.name))]
                 # Who begins changes, so that nobody always follows the same one.
                 turn = turn[repetition % len(turn) :] + turn[: repetition % len(turn)]
                 for contestant in turn:

@@ -13,10 +13,18 @@ torch.set_flush_denormal(True)
 torch.manual_seed(0)
 
 
+def convolutional():
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
+    )
+
+
 class Torch(Rival):
-    def __init__(self):
+    def __init__(self, layout=torch.contiguous_format):
         super().__init__()
-        self.parts = {}
+        self.parts, self.layout = {}, layout
 
     def versions(self):
         return {"torch": torch.__version__, "instructions": torch.backends.cpu.get_cpu_capability()}
@@ -46,6 +54,9 @@ class Torch(Rival):
             if place + 2 < len(cell["widths"]):
                 layers.append(nn.ReLU())
         network = nn.Sequential(*layers)
+        is_image = cell["network"] == "conv"
+        if is_image:
+            network = convolutional().to(memory_format=self.layout)
         criterion = nn.CrossEntropyLoss()
         if cell["optimizer"] == "sgd":
             optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True)
@@ -65,6 +76,8 @@ class Torch(Rival):
                     x = torch.index_select(large, 0, chosen)
                 else:
                     x = torch.index_select(small, 0, chosen).to(torch.float32).sub_(mean).mul_(inverse)
+                if is_image:
+                    x = x.view(-1, 1, 28, 28).contiguous(memory_format=self.layout)
                 y = torch.index_select(classes, 0, chosen)
                 optimizer.zero_grad(set_to_none=True)
                 loss = criterion(network(x), y)

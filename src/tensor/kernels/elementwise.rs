@@ -76,23 +76,6 @@ kernel! {
 }
 
 kernel! {
-    /// z ← relu(z + bias) in place, the bias being a line of its panel, or none. The same numbers as in two passes.
-    fn rectify<T: Real>(bias: Option<&Line<T>>, z: &mut [Line<T>]) {
-        let rectify = |z: T| if z <= T::ZERO { T::ZERO } else { z };
-        match bias {
-            Some(bias) => {
-                for z in z {
-                    for (z, &b) in z.0.iter_mut().zip(&bias.0) {
-                        *z = rectify(*z + b);
-                    }
-                }
-            }
-            None => z.iter_mut().for_each(|z| z.0.iter_mut().for_each(|z| *z = rectify(*z))),
-        }
-    }
-}
-
-kernel! {
     /// y = φ(z), element by element.
     fn activate<T: Real>(function: Function, z: &[T], y: &mut [T]) {
         match function {

@@ -117,6 +117,7 @@ mod gather;
 mod norms;
 pub mod peak;
 mod pooling;
+mod rectify;
 pub mod tile;
 mod transpose;
 mod update;
@@ -126,6 +127,7 @@ pub use elementwise::*;
 pub use gather::{gather_bytes, gather_floats, unfold};
 pub use norms::*;
 pub use pooling::*;
+pub use rectify::rectify;
 pub use tile::{Left, product_of_one, product_of_two};
 pub use transpose::{interleave, separate, turn_panel, turn_patches};
 pub use update::*;
@@ -133,7 +135,7 @@ pub use update::*;
 use super::{LANES, Line};
 
 /// What numbers need beyond arithmetic: their own tiles and their own transposition.
-pub trait Number: tile::Tiles + convolve::Convolve + pooling::PoolMax + transpose::Turn {}
+pub trait Number: tile::Tiles + convolve::Convolve + pooling::PoolMax + rectify::Rectify + transpose::Turn {}
 
 impl Number for f32 {}
 impl Number for f64 {}

@@ -259,6 +259,9 @@ mod x86 {
                 }
                 for x in x.chunks_exact_mut(width) {
                     for x in &mut x[column * size..][..size] {
+                        // The pixel below the square, which comes from far away.
+                        let below = std::ptr::from_ref(x).wrapping_add(size * width);
+                        _mm_prefetch::<_MM_HINT_T0>(below.cast());
                         let is_it = _mm256_cmp_ps::<_CMP_EQ_OQ>(load(x, half), y);
                         store(x, half, _mm256_and_ps(is_it, left));
                         left = _mm256_andnot_ps(is_it, left);

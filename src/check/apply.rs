@@ -122,7 +122,7 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
             architecture: model.architecture.clone(),
             causes: model.causes.clone(),
             doubtful,
-            load: cost::Load { batch, data: read_data.as_ref().map_or(0, |data| data.bytes), rolls_back: false },
+            load: cost::Load { batch, data: read_data.as_ref().map_or(0, |data| data.bytes), ..cost::Load::default() },
             past: None,
             inserted: files.inserted().clone(),
         };
@@ -154,9 +154,7 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
         events: events.into_iter().map(|read| read.event).collect(),
         lets: syntax::lets_as_text(&schedule),
     });
-    let (diagnostics, unavailable) = report.finish();
-    let program = program.filter(|_| unavailable.is_empty());
-    let diagnostics = diagnostics.into_iter().chain(unavailable).collect();
+    let diagnostics = report.finish();
     Applied { diagnostics, sources: schedule.sources, program, matches, skipped, has_data }
 }
 

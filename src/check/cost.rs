@@ -4,11 +4,11 @@
 //! checkpoints. The limits of a run and `growrun plan` both go by these numbers.
 
 use super::Limits;
-use super::program::{ActionKind, Event, TrainPlan, Trigger};
+use super::program::{ActionKind, Event, Program, TrainPlan, Trigger};
 use super::replay::Planned;
 use crate::base::{Diagnostic, Span};
-use crate::nn::Architecture;
 use crate::nn::axis::Dim;
+use crate::nn::{Activation, Architecture, EVALUATED, Feature, Layer};
 
 /// Of one f32.
 const NUMBER: u64 = 4;
@@ -20,28 +20,101 @@ const COPIES_TO_SAVE: u64 = 4;
 /// `on_divergence rollback`
 const COPIES_TO_GO_BACK: u64 = 3;
 
+/// Columns of a panel, in which activations lie: a width is rounded up to it.
+const PANEL: u64 = 16;
+/// Images that are worked on at once, each with its border: four for each of sixteen threads.
+const FRAMES: u64 = 64;
+
 /// What memory is needed besides the parameters.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
     /// Examples in a batch.
     pub batch: usize,
+    /// Examples that are evaluated at once.
+    pub evaluated: usize,
     /// Bytes of the data while it is divided into its parts.
     pub data: u64,
     /// Whether a copy is kept to go back to: value and moments.
     pub rolls_back: bool,
 }
 
+impl Load {
+    /// Of a run.
+    pub fn of(program: &Program) -> Load {
+        let data = &program.data;
+        Load {
+            batch: data.batch.unwrap_or(data.examples).min(data.examples),
+            evaluated: data.examples.min(EVALUATED),
+            data: data.bytes,
+            rolls_back: program.train.rolls_back(),
+        }
+    }
+}
+
 /// Bytes for a network of so many parameters, at work and while it is saved.
 pub fn memory(parameters: u64, architecture: &Architecture, load: Load) -> u64 {
-    let input = architecture.width(architecture.input.axis).max as u64;
-    let units = architecture.all_layers().fold(input, |sum, layer| {
-        let width = architecture.width(layer.output.axis).max as u64;
-        sum.saturating_add(width.saturating_mul(layer.output.values_per_unit() as u64))
-    });
-    // Pre-activation, activation and gradient of every unit of every example in the batch.
-    let batch = units.saturating_mul(3 * NUMBER).saturating_mul(load.batch as u64);
     let copies = COPIES + COPIES_TO_SAVE + if load.rolls_back { COPIES_TO_GO_BACK } else { 0 };
-    parameters.saturating_mul(copies * NUMBER).saturating_add(batch).saturating_add(load.data)
+    parameters.saturating_mul(copies * NUMBER).saturating_add(activations(architecture, load)).saturating_add(load.data)
+}
+
+/// Bytes of what a pass keeps of every example at once, as `nn::network` plans it: what flows between the layers and its
+/// gradients for the batch, and what flows for as many examples as are evaluated at once.
+fn activations(architecture: &Architecture, load: Load) -> u64 {
+    let batch = load.batch as u64;
+    let whole = batch.max(load.evaluated as u64);
+    let width = |feature: Feature| architecture.width(feature.axis).max as u64;
+    let vectors = |units: u64, rows: u64| units.div_ceil(PANEL).saturating_mul(PANEL).saturating_mul(rows + 1);
+    let of =
+        |feature: Feature, rows: u64| vectors(width(feature), rows.saturating_mul(feature.values_per_unit() as u64));
+    let flat =
+        |feature: Feature, rows: u64| vectors(width(feature).saturating_mul(feature.values_per_unit() as u64), rows);
+    let mut numbers = flat(architecture.input, whole);
+    let (mut frames, mut branch) = (0u64, 0u64);
+    for layer in architecture.all_layers() {
+        let (z, back) = (of(layer.output, whole), of(layer.output, batch));
+        let is_first = layer.input.axis == architecture.input.axis;
+        let mut add = |more: u64| numbers = numbers.saturating_add(more);
+        // Images that no convolution reads are brought in order first: those of the input, and those that become vectors.
+        if layer.input.area.is_some() && (is_first || layer.output.area.is_none()) {
+            add(flat(layer.input, whole));
+            add(flat(layer.input, batch));
+        }
+        if !layer.block.is_empty() {
+            // The sum, and the map on the skip; a stream that two read is added up in a place of its own.
+            let times = if layer.settings.project { 2 } else { 1 };
+            add(z.saturating_add(back).saturating_mul(times));
+            branch = branch.max(of(layer.input, batch));
+            continue;
+        }
+        if layer.settings.pooling.is_some() {
+            add(z.saturating_add(back));
+            continue;
+        }
+        // Pre-activation, output, and what the norm and a learned share of the activation keep of each.
+        let settings = &layer.settings;
+        let keeps_output = settings.activation != Activation::Linear || settings.dropout > 0.0 || settings.parametric;
+        let kept = 1 + u64::from(keeps_output) + u64::from(settings.norm.is_some()) + u64::from(settings.parametric);
+        add(z.saturating_mul(kept));
+        // A gradient of images changes places with what it is the gradient of.
+        add(if layer.output.area.is_some() { z } else { back });
+        add(back.saturating_mul(u64::from(settings.dropout > 0.0) + u64::from(settings.parametric)));
+        frames = frames.max(frame(layer, width(layer.input), width(layer.output)));
+    }
+    let frames = frames.saturating_mul(whole.min(FRAMES));
+    numbers.saturating_add(branch).saturating_add(frames).saturating_mul(NUMBER)
+}
+
+/// Numbers of an image with its border of zeros, of what a convolution reads or of the gradient that it passes on.
+fn frame(layer: &Layer, inputs: u64, outputs: u64) -> u64 {
+    let (Some(from), Some(to)) = (layer.input.area, layer.output.area) else { return 0 };
+    let settings = &layer.settings;
+    let (kernel, stride) = (settings.kernel as u64, settings.stride as u64);
+    let read = |to: usize| (to as u64).saturating_sub(1).saturating_mul(stride).saturating_add(kernel);
+    let passed = |from: usize| from as u64 + kernel;
+    let of = |units: u64, rows: u64, columns: u64| {
+        units.div_ceil(PANEL).saturating_mul(PANEL).saturating_mul(rows).saturating_mul(columns)
+    };
+    of(inputs, read(to.0), read(to.1)).max(of(outputs, passed(from.0), passed(from.1)))
 }
 
 /// Bytes of a checkpoint: weights and two moments, when each index of each axis was born, and what names them.

@@ -5,8 +5,9 @@
 //! - A training step: 3 forward passes of each of its examples, since a backward pass costs two. The last batch of
 //!   an epoch may be short, so examples are counted and not batches. What is frozen is counted as if it learned.
 //! - A forward pass: 2 for each multiply-add of a product (a dense layer: 2·in·out; a bias is where the chain of
-//!   additions begins), 1 for each sum of a residual block without `project`. Activations, norms, dropout, the loss
-//!   and the optimiser's arithmetic are not counted.
+//!   additions begins; a convolution: 2·channels·taps·channels for each pixel that it makes, those that read zeros beside
+//!   the image like all others), 1 for each sum of a residual block without `project`, 1 for each number that a pool looks
+//!   at. Activations, norms, dropout, the loss and the optimiser's arithmetic are not counted.
 //! - Growth: the passes that measure, the products that choose units, and the probe before and after
 //!   ([`crate::grow::Plan::flops`]). The run also counts the decomposition of `gradmax`, which depends on the data.
 //! - Not evaluations and assertions: they look, and nothing learns from them.

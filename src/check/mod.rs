@@ -43,8 +43,7 @@ pub use variants::last;
 pub use vocabulary::{MetricWord, Vocabulary};
 
 use crate::base::{Diagnostic, Doc, Duration, Severity, Sources, Span, World};
-use crate::nn::Architecture;
-use crate::nn::Task;
+use crate::nn::{Architecture, EVALUATED, Task};
 use crate::syntax::{self, Atom, Schedule, Section};
 use program::{Base, Event, Trigger};
 use replay::Read;
@@ -163,8 +162,6 @@ impl Default for Limits {
 pub struct Checked {
     /// Sorted by place, each finding once.
     pub diagnostics: Vec<Diagnostic>,
-    /// What is right but cannot be run yet (G0910): a run prints these and ends with exit code 2.
-    pub unavailable: Vec<Diagnostic>,
     /// Why the data cannot be read on this machine; a warning of it is among `diagnostics`.
     pub missing: Option<Diagnostic>,
     /// `None` when there is an error or the data is missing.
@@ -304,8 +301,10 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
 
     let mut timeline = Vec::new();
     if let Some(model) = &model {
+        let evaluated = data.as_ref().and_then(|data| data.plan.as_ref()).map_or(EVALUATED, |data| data.examples);
         let load = cost::Load {
             batch: data.as_ref().and_then(|data| data.batch).unwrap_or(32),
+            evaluated: evaluated.min(EVALUATED),
             // Given weights stay in memory beside the network.
             data: data.as_ref().map_or(0, |data| data.bytes).saturating_add(files.bytes()),
             rolls_back: train
@@ -355,10 +354,10 @@ fn one(mut schedule: Schedule, base: Option<Base>, request: &Request, arms: &[&s
     let too_much = needed.and_then(|bytes| cost::judge_disk(bytes, &request.limits, at));
     let program = program.filter(|_| too_much.is_none());
     report.extend(too_much.into_iter().collect());
-    let (diagnostics, unavailable) = report.finish();
+    let diagnostics = report.finish();
     let sources = schedule.sources;
     let (arms, sweeps) = (Vec::new(), Vec::new());
-    Checked { diagnostics, unavailable, missing, program, timeline, sources, arms, sweeps, comparison }
+    Checked { diagnostics, missing, program, timeline, sources, arms, sweeps, comparison }
 }
 
 /// Reads events in source order; one with a mistake is left out, its good actions' names become doubtful.

@@ -1,10 +1,12 @@
 //! The `model` section: layers in order, from the registry of layer kinds.
 
+mod skips;
+
 use super::arguments::{self, found, text_of};
 use super::report::{Report, place};
 use super::suggest;
 use super::vocabulary::Vocabulary;
-use crate::base::{Arg, Args, Diagnostic, Doc, Kind, Shape, Span, Spanned, Value};
+use crate::base::{Arg, Args, Diagnostic, Doc, Kind, Refusal, Shape, Span, Spanned, Value};
 use crate::nn::layers::{self, Description};
 use crate::nn::{Architecture, Feature, LAYERS, Layer, LayerKind, Settings, Task, Width};
 use crate::syntax::{Atom, Phrase, Section};
@@ -135,7 +137,7 @@ pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mu
     let from = head.text("from").map(|text| Spanned::new(text.to_string(), head.span_of("from")));
     // As in PyTorch, a network without a convolution sees an image as one long vector: `h1.weight` is [out, in].
     let kind_of = |phrase: &Phrase| match phrase.atoms.get(1) {
-        Some(Spanned { node: Atom::Word(word), .. }) => layers::find(word),
+        Some(Spanned { node: Atom::Word(word), .. }) => layers::find(word).or_else(|| layers::find(meant(word)?)),
         _ => None,
     };
     let statements =
@@ -163,6 +165,14 @@ pub fn read(section: &Section, ends: &Ends, vocabulary: &Vocabulary, report: &mu
         reader.statement(phrase);
     }
     reader.finish(section)
+}
+
+/// The kind of layer that was probably meant: by a slip, or by what other tools call it.
+fn meant(word: &str) -> Option<&'static str> {
+    match word.to_ascii_lowercase().as_str() {
+        "linear" | "fc" => Some("dense"),
+        _ => suggest::nearest(word, LAYERS.iter().map(|kind| kind.doc().word)),
+    }
 }
 
 struct Reader<'a> {
@@ -279,13 +289,16 @@ impl Reader<'_> {
         let kind = match layers::find(word) {
             Some(kind) => kind,
             None => {
-                let near = suggest::nearest(word, words.iter().copied());
+                let near = meant(word);
                 let diagnostic = Diagnostic::error("G0105", next.span, format!("there is no kind of layer `{word}`"))
                     .here("unknown kind");
-                let help = near.map_or_else(
-                    || format!("the kinds are {}", suggest::all_of(&words)),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let help = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if word.eq_ignore_ascii_case("flatten") => {
+                        "leave it out: a `dense` layer reads an image as it is, channel by channel".into()
+                    }
+                    None => format!("the kinds are {}", suggest::all_of(&words)),
+                };
                 self.report.add(diagnostic.help(help));
                 match near.and_then(layers::find) {
                     Some(kind) => kind,
@@ -295,8 +308,10 @@ impl Reader<'_> {
         };
         let (args, diagnostics) = arguments::read(kind.doc(), &phrase.atoms[2..], phrase.span, self.vocabulary);
         let clean = diagnostics.is_empty();
-        self.report.extend(diagnostics);
-        Some(LayerText { name, kind: Some(kind), args, block: phrase.block.as_deref(), clean })
+        // `maxpool 2` is no `pool 2`: what another tool's word takes is no matter.
+        let is_longer = word.len() > kind.doc().word.len() && word.to_lowercase().contains(kind.doc().word);
+        self.report.extend(if is_longer { Vec::new() } else { diagnostics });
+        Some(LayerText { name, kind: Some(kind), args, block: phrase.block.as_deref(), clean: clean && !is_longer })
     }
 
     /// A layer of unknown kind: the first whole number is most likely its width.
@@ -365,7 +380,8 @@ impl Reader<'_> {
                     // What depends on the data's shape is silent while that is unknown.
                     let judged = self.ends.known || refusal.code != "G0301" || refusal.argument == Some("width");
                     if judged && layer.kind.is_some() {
-                        self.report.add(place(&refusal, &args));
+                        let diagnostic = self.no_image(layer, &refusal, &args);
+                        self.report.add(diagnostic.unwrap_or_else(|| place(&refusal, &args)));
                     }
                     self.read.doubtful.insert(layer.name.node.clone());
                     match refusal.argument {
@@ -378,7 +394,9 @@ impl Reader<'_> {
         let description = description.unwrap_or_else(|| {
             let width = args.given.contains_key("width").then(|| args.integer("width")).flatten();
             let width = width.map(|n| n.clamp(1, layers::WIDTH_MAX) as usize);
-            Description { width, area: None, settings: Settings::default() }
+            // What it does to an image is not known; that it is one, is.
+            let area = input.area.filter(|_| kind.needs_image());
+            Description { width, area, settings: Settings::default() }
         });
         self.begins_with(&layer.name.node, &args);
         let span = if args.doc.arg("width").is_some() { args.span_of("width") } else { args.span };
@@ -391,7 +409,28 @@ impl Reader<'_> {
             let cause = Cause { span: args.span_of("activation"), text };
             self.read.causes.insert(format!("{}.activation", layer.name.node), cause);
         }
+        if args.doc.arg("kernel").is_some() && args.has("kernel") {
+            let text = format!("a kernel of {} here", description.settings.kernel);
+            let cause = Cause { span: args.span_of("kernel"), text };
+            self.read.causes.insert(format!("{}.kernel", layer.name.node), cause);
+        }
         self.read.architecture.make_layer(&layer.name.node, kind, description, input)
+    }
+
+    /// Why there is no image for a layer any more, where the data has some.
+    fn no_image(&self, layer: &LayerText, refusal: &Refusal, args: &Args) -> Option<Diagnostic> {
+        let kind = layer.kind.filter(|kind| kind.needs_image() && refusal.argument.is_none())?;
+        self.ends.area?;
+        let message = format!("`{}` is a `{}` and finds no image any more", layer.name.node, kind.doc().word);
+        let diagnostic = Diagnostic::error(refusal.code, args.span, message).here("needs an image");
+        let layers = &self.read.architecture.layers;
+        let flat = layers.iter().find(|before| before.output.area.is_none()).map(|before| before.name.as_str());
+        Some(match flat.and_then(|name| Some((name, *self.names.get(name)?))) {
+            Some((name, span)) => diagnostic
+                .label(span, "gives plain numbers, no image")
+                .help(format!("put it before `{name}`; behind it use `dense` layers")),
+            None => diagnostic.help("a `dense` layer and `pool global` give plain numbers: put it before them"),
+        })
     }
 
     /// Notes the file that a layer begins with.
@@ -458,56 +497,6 @@ impl Reader<'_> {
         self.read.architecture.push_block(&layer.name.node, kind, description, block);
     }
 
-    /// Without `project` both ends of the skip must be equal.
-    fn couple(&mut self, layer: &LayerText, block: &[Layer], input: Feature, end: Feature) {
-        let widths = (self.read.architecture.width(input.axis), self.read.architecture.width(end.axis));
-        let first_input = self.read.architecture.input.axis == input.axis;
-        if (widths.0 == widths.1 && input.area == end.area) || (first_input && !self.ends.known) {
-            return;
-        }
-        let last = block.last().expect("the block is not empty");
-        if self.read.doubtful.contains(&last.name) {
-            return;
-        }
-        let at = self.read.causes.get(&last.name).map_or(layer.name.span, |cause| cause.span);
-        let help =
-            format!("make `{}` {} wide, or write `{} residual project {{ … }}`", last.name, widths.0, layer.name.node);
-        let message = match (input.area, end.area) {
-            (Some(from), Some(to)) if from != to => format!(
-                "the skip around `{}` joins {} channels of {}×{} and {} of {}×{}",
-                layer.name.node, widths.0, from.0, from.1, widths.1, to.0, to.1
-            ),
-            (Some(from), None) => {
-                format!("the skip around `{}` joins images of {}×{} and plain vectors", layer.name.node, from.0, from.1)
-            }
-            _ => format!("the skip around `{}` joins {} and {} units", layer.name.node, widths.0, widths.1),
-        };
-        self.report.add(
-            Diagnostic::error("G0302", at, message)
-                .here(format!("{} wide", widths.1))
-                .label(layer.name.span, format!("{} units come in here", widths.0))
-                .help(help),
-        );
-    }
-
-    /// The map on a skip steps over as many pixels as the block, so that both ends are equally large.
-    fn project(&mut self, layer: &LayerText, block: &[Layer], input: Feature, end: Feature) {
-        let stride = layers::stride_of(block);
-        let mapped = input.area.map(|(height, width)| (height.div_ceil(stride), width.div_ceil(stride)));
-        let spoiled = block.iter().any(|inner| self.read.doubtful.contains(&inner.name));
-        if mapped == end.area || spoiled || !self.ends.known {
-            return;
-        }
-        let size = |area: Option<(usize, usize)>| match area {
-            Some((height, width)) => format!("images of {height}×{width}"),
-            None => "plain vectors".into(),
-        };
-        let message = format!("the skip around `{}` joins {} and {}", layer.name.node, size(mapped), size(end.area));
-        let help =
-            "convolutions with `pad same` keep the size or shrink it by their stride, and so does the map on the skip";
-        self.report.add(Diagnostic::error("G0302", layer.name.span, message).here("unequal ends").help(help));
-    }
-
     fn finish(self, section: &Section) -> ModelRead {
         let mut read = self.read;
         read.maps.retain(|MapRead { map, span }| {
@@ -547,7 +536,8 @@ impl Reader<'_> {
         if let Some((height, width)) = last.output.area
             && !read.doubtful.contains(&last.name)
         {
-            let span = read.causes.get(&last.name).map_or(section.keyword.span, |cause| cause.span);
+            let name = self.names.get(&last.name).copied().unwrap_or(section.keyword.span);
+            let span = read.causes.get(&last.name).map_or(name, |cause| cause.span);
             let message =
                 format!("`{}` gives images of {height}×{width}, and the network is to give numbers", last.name);
             self.report.add(

@@ -21,7 +21,7 @@ use super::time::Timebase;
 use super::windows::Windows;
 use crate::base::{Args, Diagnostic, Point, Severity, Span};
 use crate::grow::{Operator, Plan, Promise, Summary};
-use crate::nn::Architecture;
+use crate::nn::{Architecture, Layer};
 use crate::weights::Insertion;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -476,6 +476,13 @@ impl Replay<'_> {
                 self.causes.insert(format!("{}.frozen", layer.name), cause);
             }
         }
+        for layer in self.never.all_layers() {
+            let kernel = layer.settings.kernel;
+            if before.layer(&layer.name).is_some_and(|old| old.settings.kernel != kernel) {
+                let cause = Cause { span: args.span, text: format!("became a kernel of {kernel} here") };
+                self.causes.insert(format!("{}.kernel", layer.name), cause);
+            }
+        }
         if grows {
             self.note_changes(&before, args.span, step);
             self.check_size(args.span, false);
@@ -540,6 +547,13 @@ impl Replay<'_> {
         }
         let bytes = cost::memory(high, &architecture, self.load);
         if bytes > memory {
+            // Of images the pixels count, not the weights.
+            let values = |layer: &&Layer| {
+                let units = architecture.width(layer.output.axis).max as u64;
+                units.saturating_mul(layer.output.values_per_unit() as u64)
+            };
+            let largest = architecture.all_layers().max_by_key(values).filter(|_| at_start);
+            let span = largest.and_then(|layer| self.causes.get(&layer.name)).map_or(span, |cause| cause.span);
             let message = format!("the network would need about {} of memory", cost::size(bytes));
             self.say(
                 Diagnostic::error("G0602", span, message)

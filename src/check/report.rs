@@ -5,8 +5,6 @@ use crate::base::{Args, Diagnostic, Refusal, Severity};
 #[derive(Debug, Default)]
 pub struct Report {
     pub diagnostics: Vec<Diagnostic>,
-    /// What is right but cannot be run yet.
-    pub unavailable: Vec<Diagnostic>,
 }
 
 impl Report {
@@ -18,28 +16,18 @@ impl Report {
         self.diagnostics.extend(diagnostics);
     }
 
-    /// Notes that `what`, standing at `span`, parses and is checked but cannot be run yet.
-    pub fn not_yet(&mut self, span: crate::base::Span, what: &str) {
-        self.unavailable.push(
-            Diagnostic::error("G0910", span, format!("{what} is not available yet"))
-                .here("checked, but this version cannot run it")
-                .help("`growrun check` accepts it; leave it out to run the rest"),
-        );
-    }
-
     pub fn errors(&self) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
     }
 
     /// Sorted by place, each finding once.
-    pub fn finish(mut self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
-        for list in [&mut self.diagnostics, &mut self.unavailable] {
-            list.sort_by(|a, b| {
-                (a.span(), a.code, a.severity, &a.message).cmp(&(b.span(), b.code, b.severity, &b.message))
-            });
-            list.dedup_by(|a, b| a.code == b.code && a.span() == b.span() && a.message == b.message);
-        }
-        (self.diagnostics, self.unavailable)
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        let list = &mut self.diagnostics;
+        list.sort_by(|a, b| {
+            (a.span(), a.code, a.severity, &a.message).cmp(&(b.span(), b.code, b.severity, &b.message))
+        });
+        list.dedup_by(|a, b| a.code == b.code && a.span() == b.span() && a.message == b.message);
+        self.diagnostics
     }
 }
 

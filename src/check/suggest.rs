@@ -4,6 +4,8 @@
 const LETTERS_MAX: usize = 64;
 /// So many candidates are compared: a hostile file has as many names as mistakes.
 const CANDIDATES_MAX: usize = 500;
+/// A candidate that stands whole in the word has so many letters: `pad` in `padding`, but no `to` in `total`.
+const PART_MIN: usize = 3;
 
 /// The candidate that `word` was probably meant to be, if any is near enough.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -14,17 +16,28 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     // A third of the letters may be wrong: enough for a slip, too little to turn `relu` into `to`.
     let allowed = (letters / 3).max(1);
     let word = word.to_lowercase();
-    candidates
-        .into_iter()
-        .take(CANDIDATES_MAX)
-        .filter(|candidate| candidate.chars().take(letters + allowed + 1).count().abs_diff(letters) <= allowed)
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
-            (distance, candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let (mut near, mut within) = (None, None);
+    for candidate in candidates.into_iter().take(CANDIDATES_MAX) {
+        let distance = distance(&word, letters, allowed, candidate);
+        if distance.is_some_and(|distance| near.is_none_or(|(least, _)| distance < least)) {
+            near = distance.map(|distance| (distance, candidate));
+        }
+        let is_longest = within.is_none_or(|known: &str| candidate.len() > known.len());
+        if candidate.len() >= PART_MIN && is_longest && (word.starts_with(candidate) || word.ends_with(candidate)) {
+            within = Some(candidate);
+        }
+    }
+    near.map(|(_, candidate)| candidate).or(within)
+}
+
+/// How many letters are wrong, where those are not too many.
+fn distance(word: &str, letters: usize, allowed: usize, candidate: &str) -> Option<usize> {
+    let length = candidate.chars().take(letters + allowed + 1).count();
+    if length.abs_diff(letters) > allowed {
+        return None;
+    }
+    let distance = strsim::damerau_levenshtein(word, &candidate.to_lowercase());
+    (distance <= allowed && distance < length).then_some(distance)
 }
 
 /// `a`, `b` or `c`, each in backticks.
@@ -73,6 +86,9 @@ mod tests {
         assert_eq!(nearest("patience", ["method", "to", "eps"]), None);
         assert_eq!(nearest("h9", ["h1", "h2"]), Some("h1"));
         assert_eq!(nearest("x", ["y"]), None);
+        assert_eq!(nearest("padding", ["stride", "pad"]), Some("pad"));
+        assert_eq!(nearest("maxpool", ["conv", "pool"]), Some("pool"));
+        assert_eq!(nearest("total", ["to", "by"]), None);
     }
 
     #[test]

@@ -52,7 +52,6 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
     report.extend(syntax::resolve(&mut whole));
     let mut findings = Findings::default();
     let mut missing = None;
-    let mut unavailable = Vec::new();
     let mut first: Option<Checked> = None;
     let mut checked_arms = Vec::new();
     for number in 0..=values.len() {
@@ -68,7 +67,6 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
             // Which names are used was asked above, of all arms together.
             let known = |diagnostic: &&Diagnostic| diagnostic.code != "G0015";
             checked.diagnostics.iter().filter(known).for_each(|one| findings.add((number, arm), one));
-            unavailable.append(&mut checked.unavailable);
             missing = missing.or(checked.missing.take());
         }
         if number == 0 {
@@ -105,7 +103,6 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
         }
         report.add(diagnostic);
     }
-    report.unavailable = unavailable;
     let begins =
         |name: &String| schedule.arms.iter().find(|arm| arm.name.node == *name).and_then(experiment::from_final);
     if let Some(line) = first.as_ref().and_then(|checked| checked.comparison.as_ref())
@@ -120,13 +117,13 @@ pub(super) fn check(schedule: Schedule, base: Option<Base>, request: &Request) -
         values: sweep.values.iter().map(|value| schedule.sources.slice(value.span).to_string()).collect(),
     });
     let sweeps = sweeps.collect();
-    let (diagnostics, unavailable) = report.finish();
+    let diagnostics = report.finish();
     let (program, timeline, sources, comparison) = match first {
         Some(first) => (first.program, first.timeline, first.sources, first.comparison),
         None => (None, Vec::new(), whole.sources, None),
     };
     let program = program.filter(|_| !failed);
-    Checked { diagnostics, unavailable, missing, program, timeline, sources, arms: checked_arms, sweeps, comparison }
+    Checked { diagnostics, missing, program, timeline, sources, arms: checked_arms, sweeps, comparison }
 }
 
 /// Each arm as a schedule of its own, or the schedule itself where it has none. `None` for one that begins with what

@@ -18,10 +18,10 @@ pub fn run(context: &Context, check: &Check) -> i32 {
     for file in &check.files {
         let (diagnostics, sources) = match session::open(context, file, &check.overrides, Default::default()) {
             Ok(session) => {
-                if check.format == Format::Human && session.told().is_empty() {
+                if check.format == Format::Human && session.diagnostics.is_empty() {
                     say(&fine(file, &session));
                 }
-                let told = (session.told(), session.checked.sources.clone());
+                let told = (session.diagnostics.clone(), session.checked.sources.clone());
                 // The process ends in a moment; taking a long timeline apart first would be felt.
                 std::mem::forget(session);
                 told

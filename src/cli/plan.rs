@@ -19,7 +19,7 @@ pub fn run(context: &Context, plan: &Plan) -> i32 {
         Ok(session) => session,
         Err(error) => return context.world_failed(&error, plan.json),
     };
-    let mut found = session.told();
+    let mut found = session.diagnostics.clone();
     if !session.has_errors() {
         found.extend(session.checked.missing.clone());
     }
@@ -94,13 +94,6 @@ fn is_known(arm: &CheckedArm) -> bool {
 /// What measuring takes in all.
 const CALIBRATION_SECONDS: f64 = 1.0;
 
-/// `784-64-64-10`; a width that a `when` may have changed is written as its interval.
-fn shape(architecture: &Architecture) -> String {
-    let input = architecture.width(architecture.input.axis).max * architecture.input.values_per_unit();
-    let layers = architecture.layers.iter().map(|layer| architecture.width(layer.output.axis).to_string());
-    std::iter::once(input.to_string()).chain(layers).collect::<Vec<_>>().join("-")
-}
-
 fn parameters(architecture: &Architecture) -> String {
     match architecture.parameter_count() {
         (low, high) if low == high => numbers::count(low),
@@ -110,9 +103,7 @@ fn parameters(architecture: &Architecture) -> String {
 
 /// Bytes at work and while it is saved.
 fn memory(program: &Program, architecture: &Architecture) -> u64 {
-    let batch = program.data.batch.unwrap_or(program.data.examples).min(program.data.examples);
-    let load = cost::Load { batch, data: program.data.bytes, rolls_back: program.train.rolls_back() };
-    cost::memory(architecture.parameter_count().1, architecture, load)
+    cost::memory(architecture.parameter_count().1, architecture, cost::Load::of(program))
 }
 
 /// Bytes of the run directory at its fullest.
@@ -146,7 +137,7 @@ pub fn human(program: &Program, course: &Course, disk: u64, expected: Option<&Ex
             vec![
                 format!("epoch {} to {}", epochs(program, phase.from), epochs(program, phase.to)),
                 format!("steps {} to {}", phase.from, phase.to),
-                shape(&phase.architecture),
+                phase.architecture.to_string(),
                 format!("{} parameters", parameters(&phase.architecture)),
                 numbers::flops(phase.flops() as f64),
                 expected.map_or_else(String::new, |expected| numbers::seconds(expected.phases[number])),
@@ -190,7 +181,7 @@ fn object(program: &Program, timeline: &[Planned], course: &Course, expected: Op
             json!({
                 "from_step": phase.from,
                 "to_step": phase.to,
-                "architecture": shape(&phase.architecture),
+                "architecture": phase.architecture.to_string(),
                 "parameters": high,
                 "parameters_min": low,
                 "flops": phase.flops(),

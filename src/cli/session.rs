@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 /// A schedule that was read and checked.
 pub struct Session {
-    /// Of the parser and the checker, with `unavailable` as warnings where nothing is to be run.
+    /// Of the parser and the checker.
     pub diagnostics: Vec<Diagnostic>,
     pub checked: Checked,
     pub named: BTreeMap<String, PathBuf>,
@@ -103,9 +103,9 @@ impl Session {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// What forbids to run a schedule that has no error: words that wait for a later version, missing data.
+    /// What forbids to run a schedule that has no error: its data is not there.
     pub fn obstacles(&self) -> Vec<Diagnostic> {
-        self.checked.unavailable.iter().chain(&self.checked.missing).cloned().collect()
+        self.checked.missing.iter().cloned().collect()
     }
 
     /// Everything to tell before a run: what the checker says and, without a mistake, what forbids it.
@@ -118,13 +118,6 @@ impl Session {
             found.extend(obstacles);
         }
         found
-    }
-
-    /// Everything to tell when nothing is going to run: the words of later versions only warn.
-    pub fn told(&self) -> Vec<Diagnostic> {
-        let later = self.checked.unavailable.iter().cloned();
-        let later = later.map(|diagnostic| Diagnostic { severity: Severity::Warning, ..diagnostic });
-        self.diagnostics.iter().cloned().chain(later).collect()
     }
 }
 

@@ -66,7 +66,7 @@ impl Desk<'_> {
         };
         let checked = check::check(schedule, &request);
         let errors = checked.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
-        let diagnostics: Vec<Diagnostic> = errors.chain(checked.unavailable).chain(checked.missing).collect();
+        let diagnostics: Vec<Diagnostic> = errors.chain(checked.missing).collect();
         match checked.program {
             Some(program) if diagnostics.is_empty() => Ok(Opened { program, timeline: checked.timeline }),
             _ => Err(Closed { diagnostics, sources: checked.sources }),

@@ -375,20 +375,34 @@ impl Architecture {
 
     /// Every layer by name, kind, width and activation, for who draws it:
     /// `input:64 h1:dense:256:relu r1:residual:32(a:dense:64:relu b:dense:32:linear) out:dense:10:linear`.
+    /// Images have their size behind the width, and what works on them says how, with its stride:
+    /// `input:1@28x28 c1:conv:8@14x14:relu:3x3/2 p1:pool:8::global`, `r1:residual:8@7x7::map/2(…)`.
     pub fn sketch(&self) -> String {
         let own = |layer: &Layer| {
-            let (name, kind, width) = (&layer.name, layer.kind.doc().word, self.width(layer.output.axis));
-            match layer.block.is_empty() {
-                true => format!("{name}:{kind}:{width}:{}", layer.settings.activation.word()),
-                false => format!("{name}:{kind}:{width}"),
+            let (name, kind, width) = (&layer.name, layer.kind.doc().word, self.feature(layer.output));
+            let activation = match layer.block.is_empty() && layer.settings.pooling.is_none() {
+                true => layer.settings.activation.word(),
+                false => "",
+            };
+            let how = how(layer);
+            match (activation, how.as_str()) {
+                ("", "") => format!("{name}:{kind}:{width}"),
+                (_, "") => format!("{name}:{kind}:{width}:{activation}"),
+                _ => format!("{name}:{kind}:{width}:{activation}:{how}"),
             }
         };
-        let mut parts = vec![format!("input:{}", self.width(self.input.axis))];
+        let mut parts = vec![format!("input:{}", self.feature(self.input))];
         parts.extend(self.layers.iter().map(|layer| match layer.block.is_empty() {
             true => own(layer),
             false => format!("{}({})", own(layer), layer.block.iter().map(own).collect::<Vec<_>>().join(" ")),
         }));
         parts.join(" ")
+    }
+
+    /// `16@28x28`, or `16` for plain vectors.
+    fn feature(&self, feature: Feature) -> String {
+        let width = self.width(feature.axis);
+        feature.area.map_or(width.to_string(), |(rows, columns)| format!("{width}@{rows}x{columns}"))
     }
 
     /// The parameters of the whole network in declaration order.
@@ -408,6 +422,20 @@ impl Architecture {
     /// A backward pass costs twice as much.
     pub fn forward_flops(&self) -> u64 {
         self.all_layers().fold(0, |sum, layer| sum.saturating_add(layer.kind.forward_flops(layer, self)))
+    }
+}
+
+/// How a layer works on images: its kernel or its squares, and its stride; empty for all others.
+fn how(layer: &Layer) -> String {
+    let Settings { kernel, stride, pooling, project, .. } = &layer.settings;
+    let stride = if *stride > 1 { format!("/{stride}") } else { String::new() };
+    match pooling {
+        Some(Pooling::Max(size)) => format!("max{size}"),
+        Some(Pooling::Average(size)) => format!("avg{size}"),
+        Some(Pooling::Global) => "global".into(),
+        None if !layer.block.is_empty() && *project => format!("map{stride}"),
+        None if layer.kind.needs_image() => format!("{kernel}x{kernel}{stride}"),
+        None => String::new(),
     }
 }
 
@@ -432,16 +460,12 @@ fn follow(layer: &mut Layer, stream: Feature, axes: usize) -> Result<Feature, St
 impl std::fmt::Display for Architecture {
     /// Widths from input to output: `64-32-32-10`; images as `1@28x28`, blocks in parentheses.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let feature = |feature: Feature| {
-            let width = self.width(feature.axis);
-            feature.area.map_or(width.to_string(), |(rows, columns)| format!("{width}@{rows}x{columns}"))
-        };
-        write!(f, "{}", feature(self.input))?;
+        write!(f, "{}", self.feature(self.input))?;
         for layer in &self.layers {
             if layer.block.is_empty() {
-                write!(f, "-{}", feature(layer.output))?;
+                write!(f, "-{}", self.feature(layer.output))?;
             } else {
-                let inner: Vec<String> = layer.block.iter().map(|inner| feature(inner.output)).collect();
+                let inner: Vec<String> = layer.block.iter().map(|inner| self.feature(inner.output)).collect();
                 write!(f, "-({})", inner.join("-"))?;
             }
         }

@@ -21,6 +21,9 @@ mod passage;
 mod product;
 mod window;
 
+/// Examples that are evaluated at once.
+pub const EVALUATED: usize = 512;
+
 pub use activation::Activation;
 pub use architecture::{Architecture, Feature, Layer, LayerId, Presence, Settings, Task};
 pub use axis::{Axis, AxisId, Dim, Side, Width};

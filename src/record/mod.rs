@@ -8,7 +8,7 @@ mod initial;
 pub mod lines;
 pub mod load;
 pub mod locate;
-mod model;
+pub(crate) mod model;
 mod names;
 mod recorder;
 pub mod replay;

@@ -45,14 +45,17 @@ impl<'w> Events<'w> {
         let now = world.epoch_seconds();
         let name = format!("events.out.tfevents.{now}{ENDING}");
         let mut file = world.create(&folder.join(&name))?;
-        file.append(&history(record, told).bytes)?;
+        let mut waiting = history(record, told);
+        file.append(&waiting.bytes)?;
+        // What follows goes on counting the growths of the step.
+        waiting.bytes.clear();
         for other in world.list(&folder)? {
             if other.ends_with(ENDING) && other != name {
                 world.remove_file(&folder.join(&other))?;
             }
         }
         let epoch = now as f64 - world.seconds();
-        Ok(Events { world, folder, file, waiting: Waiting::default(), epoch })
+        Ok(Events { world, folder, file, waiting, epoch })
     }
 
     fn now(&self) -> f64 {

@@ -1,5 +1,6 @@
 //! A drawing of the network: a bar for each layer, as high as the root of its width, with cones between them; what an
-//! event made is hatched, what it took away is an outline. Blocks stand in a frame with their skip above it.
+//! event made is hatched, what it took away is an outline. Blocks stand in a frame with their skip above it. Of images the
+//! units are channels; below a bar stand the kernel or the squares of a pool, and the size of the images.
 
 use super::chart::sized_figure;
 use super::markup::{Markup, cut, px};
@@ -18,6 +19,8 @@ const BAR: f64 = 18.0;
 const HIGH: f64 = 104.0;
 const MIDDLE: f64 = 92.0;
 const HEIGHT: f64 = 186.0;
+/// Of a line of small words.
+const LINE: f64 = 12.0;
 /// More bars than fit beside each other.
 const BARS_MAX: usize = 12;
 
@@ -25,13 +28,25 @@ const BARS_MAX: usize = 12;
 struct Bar<'a> {
     layer: &'a Drawn,
     block: Option<&'a str>,
-    /// Units in the other drawing; `None` where it has no such layer.
-    other: Option<u64>,
+    /// The block's: how its map on the skip works, where it has one.
+    map: String,
+    /// The layer in the other drawing; `None` where it has no such layer.
+    other: Option<&'a Drawn>,
 }
 
 impl Bar<'_> {
+    /// Units in the other drawing.
+    fn width(&self) -> Option<u64> {
+        self.other.map(|other| other.width)
+    }
+
     fn changed(&self) -> bool {
-        self.other != Some(self.layer.width)
+        self.width() != Some(self.layer.width) || self.reworked()
+    }
+
+    /// Whether its kernel is another one in the other drawing.
+    fn reworked(&self) -> bool {
+        self.other.is_some_and(|other| other.how != self.layer.how)
     }
 }
 
@@ -56,19 +71,26 @@ pub fn flat(layers: &[Drawn]) -> Vec<(&Drawn, Option<&str>)> {
 /// Draws `layers`, one of the two networks around an event. `other`: the one on the other side; without, nothing is
 /// marked. `widest`: of all drawings that are to be compared.
 pub fn draw(id: &str, title: &str, layers: &[Drawn], other: Option<&[Drawn]>, side: Side, widest: u64) -> Markup {
-    let known: Option<std::collections::BTreeMap<&str, u64>> =
-        other.map(|other| flat(other).into_iter().map(|(layer, _)| (layer.name.as_str(), layer.width)).collect());
+    let known: Option<std::collections::BTreeMap<&str, &Drawn>> =
+        other.map(|other| flat(other).into_iter().map(|(layer, _)| (layer.name.as_str(), layer)).collect());
+    let maps: std::collections::BTreeMap<&str, String> = layers
+        .iter()
+        .filter(|layer| !layer.block.is_empty())
+        .map(|block| (block.name.as_str(), block.how_told()))
+        .collect();
     let bars: Vec<Bar> = flat(layers)
         .into_iter()
         .map(|(layer, block)| {
-            let other = known.as_ref().map_or(Some(layer.width), |known| known.get(layer.name.as_str()).copied());
-            Bar { layer, block, other }
+            let other = known.as_ref().map_or(Some(layer), |known| known.get(layer.name.as_str()).copied());
+            let map = block.and_then(|block| maps.get(block).cloned()).unwrap_or_default();
+            Bar { layer, block, map, other }
         })
         .collect();
     let about = described(&bars, side);
+    let lines = bars.iter().map(|bar| words(bar.layer).len()).max().unwrap_or(0).saturating_sub(1);
     let places = chosen(bars);
     let width = (places.len() as f64 * STEP + 10.0).max(180.0);
-    sized_figure(id, title, &about, (width, HEIGHT), false, |m| {
+    sized_figure(id, title, &about, (width, HEIGHT + LINE * lines as f64), false, |m| {
         let x = |at: usize| 5.0 + STEP * (at as f64 + 0.5);
         let high = |units: u64| (HIGH * (units as f64 / widest.max(1) as f64).sqrt().min(1.0)).max(5.0);
         for (at, pair) in places.windows(2).enumerate() {
@@ -173,14 +195,38 @@ fn frames(m: &mut Markup, places: &[Place], x: impl Fn(usize) -> f64) {
         m.leaf(
             "text",
             &[("class", "name"), ("x", &px((left + right) / 2.0)), ("y", "22")],
-            &format!("{} +", cut(name, 12)),
+            &match block_map(places, at) {
+                "" => format!("{} +", cut(name, 12)),
+                map => format!("{} + {map}", cut(name, 12)),
+            },
         );
         at = end;
     }
 }
 
+/// `map /2`: what stands on the skip around a place, where that is no bare sum.
+fn block_map<'p>(places: &'p [Place], at: usize) -> &'p str {
+    match places.get(at) {
+        Some(Place::Bar(bar)) => &bar.map,
+        _ => "",
+    }
+}
+
+/// What stands below a layer's name, a line each: how it works on images, its activation, and the images' size.
+fn words(layer: &Drawn) -> Vec<String> {
+    let activation = cut(&layer.activation, 10);
+    let mut lines = match layer.how.is_empty() {
+        true => vec![activation],
+        false => vec![cut(&layer.how_told(), 12), activation],
+    };
+    lines.extend(layer.area_told());
+    // A pool has no activation, an input neither.
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
 fn bar(m: &mut Markup, bar: &Bar, side: Side, x: f64, high: impl Fn(u64) -> f64) {
-    let Bar { layer, other, .. } = bar;
+    let (layer, other) = (bar.layer, &bar.width());
     let whole = high(layer.width);
     let rect = |m: &mut Markup, class: &str, top: f64, height: f64| {
         let place = [
@@ -196,11 +242,12 @@ fn bar(m: &mut Markup, bar: &Bar, side: Side, x: f64, high: impl Fn(u64) -> f64)
     let top = MIDDLE - whole / 2.0;
     m.tag("g", &[], |m| {
         let kind = if layer.kind.is_empty() { "input" } else { &layer.kind };
-        m.leaf(
-            "title",
-            &[],
-            &format!("{} {kind} {} {}", cut(&layer.name, 80), layer.width, cut(&layer.activation, 20)),
-        );
+        let mut title = format!("{} {kind} {}", cut(&layer.name, 80), layer.width);
+        let more = [layer.area_told().map(|area| format!("of {area}")), Some(cut(&layer.how_told(), 20))];
+        for word in more.into_iter().flatten().chain([cut(&layer.activation, 20)]).filter(|word| !word.is_empty()) {
+            title.push_str(&format!(" {word}"));
+        }
+        m.leaf("title", &[], &title);
         match (side, other) {
             (Side::After, Some(old)) if *old < layer.width => {
                 // What was there stands below, what is new above.
@@ -218,27 +265,37 @@ fn bar(m: &mut Markup, bar: &Bar, side: Side, x: f64, high: impl Fn(u64) -> f64)
             _ => rect(m, "bar", top, whole),
         }
     });
-    let changed = if bar.changed() && side == Side::After { "width changed" } else { "width" };
+    let changed = if bar.width() != Some(layer.width) && side == Side::After { "width changed" } else { "width" };
     let units = if layer.width < 100_000 { layer.width.to_string() } else { numbers::count(layer.width) };
     let above = if bar.block.is_some() { top.max(42.0) } else { top };
     m.leaf("text", &[("class", changed), ("x", &px(x)), ("y", &px(above - 4.0))], &units);
     m.leaf("text", &[("class", "name"), ("x", &px(x)), ("y", "166")], &cut(&layer.name, 9));
-    m.leaf("text", &[("class", "small"), ("x", &px(x)), ("y", "179")], &cut(&layer.activation, 10));
+    for (line, word) in words(layer).iter().enumerate() {
+        let class = if line == 0 && bar.reworked() && side == Side::After { "small changed" } else { "small" };
+        let y = 179.0 + LINE * line as f64;
+        m.leaf("text", &[("class", class), ("x", &px(x)), ("y", &px(y))], word);
+    }
 }
 
 /// The drawing in words.
 fn described(bars: &[Bar], side: Side) -> String {
     let mut text = String::from("Layers from input to output: ");
     for (at, bar) in bars.iter().take(BARS_MAX * 2).enumerate() {
-        let changed = match (side, bar.other) {
+        let changed = match (side, bar.width()) {
             (Side::After, None) => ", new",
             (Side::After, Some(old)) if old < bar.layer.width => ", wider",
             (Side::After, Some(old)) if old > bar.layer.width => ", narrower",
             (Side::Before, None) => ", goes",
+            (Side::After, _) if bar.reworked() => ", another kernel",
             _ => "",
         };
         let comma = if at == 0 { "" } else { "; " };
-        text.push_str(&format!("{comma}{} {}{changed}", cut(&bar.layer.name, 40), bar.layer.width));
+        let area = bar.layer.area_told().map_or_else(String::new, |area| format!(" of {area}"));
+        let how = match bar.layer.how.is_empty() {
+            true => String::new(),
+            false => format!(" by {}", cut(&bar.layer.how_told(), 20)),
+        };
+        text.push_str(&format!("{comma}{} {}{area}{how}{changed}", cut(&bar.layer.name, 40), bar.layer.width));
     }
     if bars.len() > BARS_MAX * 2 {
         text.push_str(&format!("; and {} more", bars.len() - BARS_MAX * 2));

@@ -9,7 +9,7 @@ use super::subject::{Headline, Run, what};
 use super::{events, network, schedule, sketch, timeline};
 use crate::base::numbers;
 use crate::base::numbers::{count, plural};
-use crate::record::schema::{DataFile, Record, Resolved};
+use crate::record::schema::{self, DataFile, Record, Resolved};
 
 const GROWTH_NOTE: &str = "\
     Each event promises what it does to the network's output, and is measured against that on real examples: \
@@ -269,7 +269,10 @@ fn rate(run: &Run) -> Option<Markup> {
 pub fn growth(m: &mut Markup, run: &Run, title: &str) {
     let record = &run.record;
     if record.events.is_empty() {
-        let network = record.result.as_ref().map_or_else(|| run.beginning(), |result| Some(sketch::of(&result.model)));
+        let network = record
+            .result
+            .as_ref()
+            .map_or_else(|| run.beginning(), |result| Some(sketch::of(&result.model, &record.data)));
         let Some(network) = network else { return };
         section(m, "growth", "The network", |m| {
             let drawing = network::draw(
@@ -340,7 +343,7 @@ fn drawings(m: &mut Markup, run: &Run) {
     m.tag("p", &[("class", "note")], |m| {
         m.text("A bar is a layer, as high as the root of its units; ");
         m.leaf("span", &[("class", "key fresh-key")], "");
-        m.text(" is fresh. A dashed frame is a residual block with its skip.");
+        m.text(" is fresh. A dashed frame is a residual block with its skip. Of images the units are channels; below stand kernel and size.");
     });
     for at in 0..count.min(DRAWN_MAX) {
         let event = &run.record.events[at];
@@ -380,12 +383,15 @@ fn drawings(m: &mut Markup, run: &Run) {
     }
 }
 
-/// `64-32-32-10`
+/// `64-32-32-10`, of images `1@28×28-8@28×28-…`
 pub fn shape(record: &Record) -> String {
-    let layers = sketch::of(&record.resolved.model);
+    let layers = sketch::of(&record.resolved.model, &record.data);
+    let own = |layer: &sketch::Drawn| {
+        layer.area_told().map_or_else(|| layer.width.to_string(), |area| format!("{}@{area}", layer.width))
+    };
     let part = |layer: &sketch::Drawn| match layer.block.is_empty() {
-        true => layer.width.to_string(),
-        false => format!("({})", layer.block.iter().map(|inner| inner.width.to_string()).collect::<Vec<_>>().join("-")),
+        true => own(layer),
+        false => format!("({})", layer.block.iter().map(own).collect::<Vec<_>>().join("-")),
     };
     let shown: Vec<String> = layers.iter().take(60).map(part).collect();
     shown.join("-") + if layers.len() > 60 { "-…" } else { "" }
@@ -463,6 +469,21 @@ pub fn machine(record: &Record) -> Vec<(&'static str, String)> {
 }
 
 pub fn setup(m: &mut Markup, record: &Record) {
+    // As the schedule says it: `conv kernel 3 stride 2`, `pool max 2`.
+    let kind = |layer: &schema::Layer| {
+        let mut kind = cut(&layer.kind, 20);
+        let sizes = [("kernel", layer.kernel), ("stride", layer.stride.filter(|stride| *stride > 1))];
+        for (word, size) in sizes.into_iter().filter_map(|(word, size)| Some((word, size?))) {
+            kind.push_str(&format!(" {word} {size}"));
+        }
+        if let Some(pad) = layer.pad.as_ref().filter(|pad| *pad != "same") {
+            kind.push_str(&format!(" pad {}", cut(pad, 20)));
+        }
+        if let Some(pool) = &layer.pool {
+            kind.push_str(&format!(" {}", cut(pool, 20)));
+        }
+        kind + if layer.project { " project" } else { "" }
+    };
     let resolved = &record.resolved;
     m.tag("div", &[("class", "columns")], |m| {
         facts(m, "Data", &data(record));
@@ -474,16 +495,19 @@ pub fn setup(m: &mut Markup, record: &Record) {
     table(m, "layers before the first step", &head, |m| {
         for layer in resolved.model.layers.iter().take(100) {
             let name = layer.inside.as_ref().map_or_else(String::new, |block| format!("{} / ", cut(block, 40)));
-            let cells = [
-                name + &cut(&layer.name, 60),
-                cut(&layer.kind, 20),
-                layer.width.to_string(),
-                cut(&layer.activation, 20) + if layer.parametric { " (learned)" } else { "" },
-                layer.norm.as_deref().map_or_else(|| "–".into(), |norm| cut(norm, 20)),
-                if layer.bias { "yes" } else { "no" }.into(),
-                numbers::short(layer.dropout),
-                cut(&layer.init, 20),
-            ];
+            let mut cells = vec![name + &cut(&layer.name, 60), kind(layer), layer.width.to_string()];
+            let nothing = || "–".to_string();
+            match layer.pool {
+                // It has no weight and no activation of its own.
+                Some(_) => cells.extend(std::iter::repeat_with(nothing).take(head.len() - cells.len())),
+                None => cells.extend([
+                    cut(&layer.activation, 20) + if layer.parametric { " (learned)" } else { "" },
+                    layer.norm.as_deref().map_or_else(nothing, |norm| cut(norm, 20)),
+                    if layer.bias { "yes" } else { "no" }.into(),
+                    numbers::short(layer.dropout),
+                    cut(&layer.init, 20),
+                ]),
+            }
             m.tag("tr", &[], |m| cells.iter().for_each(|cell| m.leaf("td", &[], cell)));
         }
     });

@@ -230,7 +230,7 @@ impl Run {
 
     /// The network before the first step; of a run that went on from another one, not known here.
     pub fn beginning(&self) -> Option<Vec<Drawn>> {
-        self.record.parent.is_none().then(|| sketch::of(&self.record.resolved.model))
+        self.record.parent.is_none().then(|| sketch::of(&self.record.resolved.model, &self.record.data))
     }
 
     /// The network before and after an event, as far as the record can be read.

@@ -29,7 +29,9 @@ pub fn svg(id: &str, phases: &[Phase], end: u64, marks: &[Mark]) -> Option<Marku
     let hidden = |phase: &Phase| -> Vec<(String, u64, Option<String>)> {
         let all = flat(&phase.layers);
         let inner = all.get(1..all.len().saturating_sub(1)).unwrap_or_default();
-        inner.iter().take(LAYERS_MAX).map(|(l, block)| (l.name.clone(), l.width, block.map(str::to_string))).collect()
+        // A pool passes the units of another layer on.
+        let inner = inner.iter().filter(|(layer, _)| layer.kind != "pool");
+        inner.take(LAYERS_MAX).map(|(l, block)| (l.name.clone(), l.width, block.map(str::to_string))).collect()
     };
     let stacks: Vec<_> = phases.iter().map(|phase| hidden(phase)).collect();
     let total = |stack: &[(String, u64, Option<String>)]| stack.iter().map(|(_, width, _)| *width as f64).sum::<f64>();

@@ -99,7 +99,8 @@ impl Calibration {
     ) -> Option<Calibration> {
         let known = |architecture: &Architecture| architecture.parameter_count().1 as f64 * SECONDS_A_PARAMETER;
         let free = world.host().memory_free.unwrap_or(u64::MAX);
-        let load = cost::Load { batch: EXAMPLES.max(batch_rows(program).min(ROWS_MAX)), ..cost::Load::default() };
+        let batch = batch_rows(program).min(ROWS_MAX);
+        let load = cost::Load { batch, evaluated: EXAMPLES, ..cost::Load::default() };
         let mut all: Vec<(String, &Architecture)> = Vec::new();
         for phase in &course.phases {
             let architecture = phase.architecture.as_ref();
@@ -182,12 +183,10 @@ impl Calibration {
     }
 }
 
-/// What is as fast has the same name: its layers, which of them are frozen, and the kernels, which growth widens.
+/// What is as fast has the same name: its layers, and which of them are frozen.
 fn name(architecture: &Architecture) -> String {
     let frozen = architecture.all_layers().filter(|layer| layer.frozen).map(|layer| format!(" {}", layer.name));
-    let kernels = architecture.all_layers().map(|layer| layer.settings.kernel).filter(|kernel| *kernel > 1);
-    let kernels = kernels.map(|kernel| format!(" {kernel}×{kernel}"));
-    format!("{}{}", architecture.sketch(), frozen.chain(kernels).collect::<String>())
+    format!("{}{}", architecture.sketch(), frozen.collect::<String>())
 }
 
 fn all_exact(architecture: &Architecture) -> bool {

@@ -38,12 +38,7 @@ impl Run<'_> {
             let help = "grow less, or raise `--parameters-limit`".to_string();
             return Ok(self.fail(action, "G0601", message, help));
         }
-        let load = cost::Load {
-            batch: super::execute::batch_rows(self.program),
-            data: self.program.data.bytes,
-            rolls_back: self.program.train.rolls_back(),
-        };
-        let memory = cost::memory(wanted, &plan.after, load);
+        let memory = cost::memory(wanted, &plan.after, cost::Load::of(self.program));
         if let Some(limit) = self.options.memory_max.filter(|limit| memory > *limit && wanted > self.parameters()) {
             let message = format!(
                 "the run would need about {} of memory; the limit is {}",

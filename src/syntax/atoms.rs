@@ -155,6 +155,11 @@ fn reading(text: &str) -> Option<(&'static str, String)> {
     {
         return Some(("not a number", "write numbers as `256`, `20_000`, `0.5` or `1e-3`".into()));
     }
+    if let Some((size, other)) = text.split_once(['x', 'X', '×'])
+        && [size, other].iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+    {
+        return Some(("no number", format!("kernels and pools are square: write one number, `{size}`")));
+    }
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return Some(("a name cannot begin with a digit", "names are made of letters, digits and `_`".into()));
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Examples that go through the network at once, or fewer where they are large. Results do not depend on it.
-pub const BATCH: usize = 512;
+pub const BATCH: usize = crate::nn::EVALUATED;
 
 /// The metrics of a part of the data, by word, `loss` always among them. Panics on an empty part.
 pub fn evaluate(

@@ -139,6 +139,65 @@ fn what_a_condition_decides_is_not_told_as_if_it_were_known() {
 }
 
 #[test]
+fn convolutions_with_stride_and_no_padding_and_pools_are_counted_as_by_hand() {
+    let text = "data digits { batch 32 }
+        model {
+          c1  conv 4 kernel 3 relu norm batch
+          c2  conv 6 kernel 3 stride 2 pad valid tanh
+          p1  pool avg 2
+          out dense 10
+        }
+        train 2 epochs { optimizer adam lr 1e-3 }";
+    let checked = check(text);
+    assert_eq!(checked.program.as_ref().expect("good").architecture.to_string(), "1@8x8-4@8x8-6@3x3-6@1x1-10");
+    // c1 2·(1·9)·4 at 64 pixels, c2 2·(4·9)·6 at 3×3 of them, the pool one for each of 6·9 numbers, out 2·6·10.
+    let by_hand = 4608 + 3888 + 54 + 120;
+    assert_eq!(forward(&checked), [by_hand]);
+    let by_hand = 3 * by_hand * 2 * EPOCH;
+    assert_eq!((expected(&checked), counted(text)), (Some(by_hand), by_hand));
+}
+
+#[test]
+fn residual_blocks_of_images_and_the_map_on_their_skip_are_counted_as_by_hand() {
+    let text = "data digits { batch 100; drop_last yes }
+        model {
+          c1  conv 4 kernel 3 relu
+          r1  residual project { a conv 8 kernel 5 stride 2 relu; b conv 8 kernel 3 norm batch }
+          r2  residual { c conv 8 kernel 1 relu }
+          p1  pool max 2
+          p2  pool global
+          out dense 10
+        }
+        train 1 epochs { optimizer adam lr 1e-3 }";
+    let checked = check(text);
+    let shape = checked.program.as_ref().expect("good").architecture.to_string();
+    assert_eq!(shape, "1@8x8-4@8x8-(8@4x4-8@4x4)-(8@4x4)-8@2x2-8-10");
+    // a 2·(4·25)·8 and b 2·(8·9)·8 at 16 pixels, the map 2·4·8 at those; c 2·8·8 there, and the sum of r2; then what
+    // the pools look at.
+    let by_hand = 4608 + 25_600 + 18_432 + 1024 + (2048 + 128) + 128 + 32 + 160;
+    assert_eq!(forward(&checked), [by_hand]);
+    let by_hand = 3 * by_hand * 1400;
+    assert_eq!((expected(&checked), counted(text)), (Some(by_hand), by_hand));
+}
+
+#[test]
+fn growth_of_channels_and_kernels_is_counted_as_by_hand() {
+    let text = "data digits { batch 32 }
+        model { c1 conv 4 kernel 3 relu; p1 pool max 2; out dense 10 }
+        train 4 epochs { optimizer adam lr 1e-3 }
+        at epoch 1 widen c1 to 6
+        at epoch 2 widen c1 kernel to 5
+        at epoch 3 insert identity after c1";
+    let checked = check(text);
+    // c1 2·9·4·64, the pool 4·64, out 2·(4·16)·10; with 6 channels; with 25 taps; and a convolution 2·(6·25)·6·64 more.
+    let by_hand = [4608 + 256 + 1280, 6912 + 384 + 1920, 19_200 + 384 + 1920, 19_200 + 115_200 + 384 + 1920];
+    assert_eq!(forward(&checked), by_hand);
+    let training = 3 * EPOCH * by_hand.iter().sum::<u64>();
+    let probes: u64 = by_hand.windows(2).map(|pair| PROBE * (pair[0] + pair[1])).sum();
+    assert_eq!((expected(&checked), counted(text)), (Some(training + probes), training + probes));
+}
+
+#[test]
 fn growth_of_convolutions_is_counted_as_it_is_told() {
     let text = "data digits { batch 32 }
         model { c1 conv 4 kernel 3 relu norm batch; p1 pool max 2; c2 conv 6 kernel 3 stride 2 tanh; out dense 10 }

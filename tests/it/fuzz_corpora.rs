@@ -66,13 +66,24 @@ fn seeds() {
     use crate::run::{compute, dataset, program};
     use growrun::base::World;
     use growrun::{record, run};
-    let program = program(SMALL, None).unwrap_or_else(|found| panic!("{found:#?}"));
-    let (world, data) = (Memory::new(true), dataset(&program));
-    let origin = record::Origin::default();
-    let mut recorder = record::Recorder::create(&world, Path::new("runs"), &program, &data, origin).expect("made");
-    let folder = recorder.folder().to_path_buf();
-    let options = compute(1, growrun::tensor::Simd::Auto);
-    run::execute(&program, &data, &options, &world, &mut |event| recorder.consume(event)).expect("it runs");
+    /// Kernels, strides, pools and a map on a skip.
+    const IMAGES: &str = "data digits { batch 16; limit 40 }
+model { c1 conv 2 kernel 3 relu norm batch; p1 pool max 2; r1 residual project { a conv 3 kernel 2 stride 2 pad same }
+  p2 pool global; out dense 10 }
+train 6 steps { optimizer adam lr 1e-2; evaluate every 4 steps }
+at step 3 { widen c1 to 3; widen c1 kernel to 5; insert identity after c1 }
+";
+    let world = Memory::new(true);
+    let recorded = |text: &str| {
+        let program = program(text, None).unwrap_or_else(|found| panic!("{found:#?}"));
+        let (data, origin) = (dataset(&program), record::Origin::default());
+        let mut recorder = record::Recorder::create(&world, Path::new("runs"), &program, &data, origin).expect("made");
+        let folder = recorder.folder().to_path_buf();
+        let options = compute(1, growrun::tensor::Simd::Auto);
+        run::execute(&program, &data, &options, &world, &mut |event| recorder.consume(event)).expect("it runs");
+        folder
+    };
+    let folder = recorded(SMALL);
     let read = |name: &str| world.read(&folder.join(name), 1 << 20).expect("there");
     let write = |target: &str, parts: &[Vec<u8>]| {
         let content = parts.join(BETWEEN);
@@ -91,6 +102,9 @@ fn seeds() {
         write("resume", &files[..1]);
         write("resume", &files[..3]);
     }
+    let images = recorded(IMAGES);
+    let read = |name: &str| world.read(&images.join(name), 1 << 20).expect("there");
+    write("run_yaml", &[read("run.yaml"), read("final.safetensors"), read("scaling.safetensors")]);
     seeds_of_reports(&write);
 }
 

@@ -108,10 +108,8 @@ pub fn checker(bytes: &[u8]) {
         limits: Limits { parameters: 1_000_000, steps: 100_000, events: 200, memory: Some(1 << 30), disk: None },
         ..Request::new(&world, &vocabulary, Path::new("."), &named)
     };
-    let Checked { diagnostics, unavailable, missing, program, timeline, sources, .. } =
-        check::check(schedule, &request);
+    let Checked { diagnostics, missing, program, timeline, sources, .. } = check::check(schedule, &request);
     found.extend(diagnostics);
-    found.extend(unavailable);
     found.extend(missing);
     for diagnostic in &found {
         assert!(check::codes::CODES.iter().any(|(code, _)| *code == diagnostic.code), "{}", diagnostic.code);

@@ -1,6 +1,7 @@
 //! What a run leaves behind, handed on: looked through, compared, packed, trained again.
 
 mod diff;
+mod images;
 mod pack;
 mod replay;
 mod runs;

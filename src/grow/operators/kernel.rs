@@ -26,29 +26,33 @@ pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Resul
     let mut large: Option<&Layer> = None;
     for layer in layers {
         let from = layer.settings.kernel;
-        let refuse = |message: String, help: &str| {
-            Err(Refusal::error("G0301", message, help).at("kernel").cause(layer.name.clone()))
-        };
         if layer.kind.doc().word != "conv" {
             if matches!(target, Target::One(_)) {
                 let message = format!("`{}` has no kernel: it is no convolution", layer.name);
-                return refuse(message, "name a `conv` layer");
+                return Err(Refusal::error("G0301", message, "name a `conv` layer").at("kernel"));
             }
             continue;
         }
+        let kernel_of = format!("{}.kernel", layer.name);
         if to <= from as u64 {
             large = large.or(Some(layer));
             continue;
         }
-        if to > PIXELS_MAX as u64
-            || to.is_multiple_of(2)
-            || from.is_multiple_of(2)
-            || layer.settings.padding == Padding::Valid
-        {
-            return refuse(
-                format!("the kernel of `{}` cannot grow from {from} to {to}", layer.name),
-                "a kernel grows around its middle: odd sizes, with `pad same`",
-            );
+        let help = if layer.settings.padding == Padding::Valid {
+            Some("without padding the image would shrink with it: give the layer `pad same` from the start".into())
+        } else if from.is_multiple_of(2) {
+            Some("rings of zeros go around a middle, which an even kernel does not have: begin with an odd one".into())
+        } else if to > PIXELS_MAX as u64 {
+            Some(format!("the largest kernel has {PIXELS_MAX} rows"))
+        } else if to.is_multiple_of(2) {
+            let larger = if to > from as u64 + 1 { format!("`{}` or ", to - 1) } else { String::new() };
+            Some(format!("rings of zeros go around its middle: use {larger}`{}`", to.saturating_add(1)))
+        } else {
+            None
+        };
+        if let Some(help) = help {
+            let message = format!("the kernel of `{}` cannot grow from {from} to {to}", layer.name);
+            return Err(Refusal::error("G0301", message, help).at("kernel").cause(kernel_of));
         }
         if layer.frozen && layer.presence == Presence::Certain {
             warnings.push(
@@ -75,7 +79,7 @@ pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Resul
         )
         .at("kernel")
         .here(if to < kernel as u64 { format!("smaller than {kernel}") } else { "the size that it has".into() })
-        .cause(name.clone()));
+        .cause(format!("{name}.kernel")));
     }
     if changes.is_empty() {
         let message = format!("`{}` holds no convolution", written(target));

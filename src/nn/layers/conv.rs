@@ -7,6 +7,11 @@ use crate::nn::architecture::Padding;
 
 pub struct Conv;
 
+/// The largest kernel with `pad same` of which each tap reads the image somewhere.
+fn largest_kernel((height, width): (usize, usize)) -> usize {
+    height.max(width).saturating_mul(2).saturating_sub(1)
+}
+
 static DOC: Doc = Doc {
     word: "conv",
     help: "a two-dimensional convolution over an image",
@@ -63,7 +68,7 @@ impl LayerKind for Conv {
             return Err(Refusal::error(
                 "G0301",
                 "a convolution needs an image, and its input is a plain vector",
-                "use data with images (`mnist`, `idx`, `images`, `npz` with `layout`), or a `dense` layer",
+                "use data with images (`digits`, `mnist`, `idx`, `images`, `npz` with `layout`), or a `dense` layer",
             ));
         };
         let kernel = args.integer("kernel").unwrap_or(1);
@@ -85,6 +90,23 @@ impl LayerKind for Conv {
                 "use `norm batch`, which takes each channel over all pixels and examples",
             )
             .at("norm"));
+        }
+        if stride > height.max(width) {
+            return Err(Refusal::error(
+                "G0301",
+                format!("a stride of {stride} steps over the whole image of {height}×{width}"),
+                format!("use a stride from 1 to {}", height.max(width)),
+            )
+            .at("stride"));
+        }
+        let largest = largest_kernel((height, width));
+        if padding == Padding::Same && kernel > largest {
+            return Err(Refusal::error(
+                "G0301",
+                format!("a kernel of {kernel} is larger than {height}×{width} pixels with all the zeros around them"),
+                format!("use a kernel from 1 to {largest}: farther out every tap reads zeros alone"),
+            )
+            .at("kernel"));
         }
         let Some(area) = self.area(&settings, (height, width)) else {
             return Err(Refusal::error(

@@ -54,7 +54,9 @@ impl LayerKind for Pool {
         let pooling = match args.word("how") {
             Some("max") => Pooling::Max(size),
             Some("avg") => Pooling::Average(size),
-            _ => Pooling::Global,
+            Some(_) => Pooling::Global,
+            // A mistake that was told: what comes behind still finds the image.
+            None => Pooling::Max(1),
         };
         let settings = Settings { pooling: Some(pooling), ..Settings::default() };
         Ok(Description { width: None, area: self.area(&settings, (height, width)), settings })

@@ -293,6 +293,9 @@ fn pages_in_a_browser() {
     let (_lab, run) = Lab::trained();
     let page = report(&run);
     look_at(&mut browser, &page, "run");
+    let (_images, images) = Lab::of_images();
+    look_at(&mut browser, &report(&images), "images");
+    browser.open(&page);
     // Paper has a scheme of its own.
     browser.call(
         "Emulation.setEmulatedMedia",

@@ -132,6 +132,36 @@ fn a_comparison_has_its_verdict_its_arms_and_its_intervals() {
 }
 
 #[test]
+fn images_are_drawn_with_their_sizes_kernels_and_maps() {
+    let (_lab, run) = Lab::of_images();
+    let subject = report::read(&Real::default(), &run).expect("a run");
+    let page = report::render(&subject, Format::Html);
+    // The words that stand at the bars of the second event: a kernel grows, and nothing becomes wider.
+    let drawing =
+        page.split("id=\"after-1-title\"").nth(1).and_then(|rest| rest.split("</svg>").next()).expect("drawn");
+    let texts = drawing.split("<text ").skip(1).map(|text| {
+        let (marks, word) = text.split_once('>').expect("a tag");
+        let changed = if marks.contains("changed") { "!" } else { "" };
+        format!("{changed}{}", word.split('<').next().unwrap_or_default())
+    });
+    insta::assert_snapshot!(texts.collect::<Vec<_>>().join(" · "), @"r1 + map /2 · 1 · input · 8×8 · 8 · c1 · !5×5 · relu · 8×8 · 8 · p1 · max 2 · 4×4 · 6 · a · 3×3 /2 · leaky_relu · 2×2 · 8 · b · 1×1 · linear · 2×2 · 8 · top · global · 10 · out · linear");
+    let about = page.split("id=\"after-1-desc\">").nth(1).and_then(|rest| rest.split('<').next()).expect("described");
+    insta::assert_snapshot!(about, @"Layers from input to output: input 1 of 8×8; c1 8 of 8×8 by 5×5, another kernel; p1 8 of 4×4 by max 2; a 6 of 2×2 by 3×3 /2; b 8 of 2×2 by 1×1; top 8 by global; out 10");
+    for word in ["conv kernel 3 stride 2", "pool max 2", "pool global", "residual project", "1@8×8-4@8×8-4@4×4"] {
+        assert!(page.contains(word), "`{word}`");
+    }
+    let appendix = report::render(&subject, Format::Markdown);
+    assert!(appendix.contains("1@8×8-4@8×8-4@4×4-(6@2×2-8@2×2)-8-10"), "{appendix}");
+    // A record that no network can be made of is drawn by what it says.
+    let mut record = load::record(&Real::default(), &run).expect("a record");
+    record.events.clear();
+    record.data.area = None;
+    std::fs::write(run.join("run.yaml"), yaml::write(&record)).expect("written");
+    let page = report::render(&report::read(&Real::default(), &run).expect("a run"), Format::Html);
+    assert!(page.contains("The network") && page.contains(">c1<"), "{page}");
+}
+
+#[test]
 fn the_appendix_answers_the_checklist() {
     let (_lab, run) = Lab::trained();
     let mut record = load::record(&Real::default(), &run).expect("a record");

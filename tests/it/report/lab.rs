@@ -22,6 +22,23 @@ at epoch 4 widen h1 to 16 eps 1e-3   # <script>alert(1)</script>
 at epoch 6 insert identity after h1
 ";
 
+/// Images: more channels, a larger kernel, a layer more, and a skip with a map and a stride.
+pub const IMAGES: &str = "\
+experiment \"images\"
+data digits { batch 50; limit 200 }
+model {
+  c1  conv 4 kernel 3 relu norm batch
+  p1  pool max 2
+  r1  residual project { a conv 6 kernel 3 stride 2 leaky_relu; b conv 8 kernel 1 }
+  top pool global
+  out dense 10
+}
+train 4 epochs { optimizer adam lr 1e-2; metrics accuracy }
+at epoch 1 widen c1 by 2x
+at epoch 2 widen c1 kernel to 5
+at epoch 3 insert identity after c1
+";
+
 pub struct Lab {
     pub folder: tempfile::TempDir,
 }
@@ -35,6 +52,13 @@ impl Lab {
     pub fn trained() -> (Lab, PathBuf) {
         let lab = Lab::new();
         let run = lab.train("sides.grow", "runs", 7);
+        (lab, run)
+    }
+
+    /// With one run of [`IMAGES`].
+    pub fn of_images() -> (Lab, PathBuf) {
+        let lab = Lab { folder: folder(&[("images.grow", IMAGES.as_bytes())]) };
+        let run = lab.train("images.grow", "runs", 7);
         (lab, run)
     }
 

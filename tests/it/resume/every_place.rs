@@ -170,6 +170,44 @@ fn a_run_that_is_interrupted_after_any_event_ends_with_the_same_bits() {
     assert_eq!(steps.len(), 41, "every step from 0 to 40: {steps:?}");
 }
 
+/// Channels, a kernel, a layer and a map on a skip grow within a few steps.
+const IMAGES: &str = "
+experiment \"images\"
+data digits { batch 50; limit 150 }
+model {
+  c1  conv 4 kernel 3 relu norm batch dropout 0.1
+  p1  pool max 2
+  r1  residual project { a conv 6 kernel 3 stride 2 tanh; b conv 5 kernel 1 }
+  out dense 10
+}
+train 12 steps { optimizer adam lr 1e-2; evaluate every 4 steps }
+at step 3 { widen c1 by 2x; widen c1 kernel to 5 }
+at step 6 { insert identity after p1 as c2; freeze c1; assert preserved }
+at step 9 widen b to 8 eps 1e-3 moments zero
+";
+
+#[test]
+fn a_run_of_images_that_is_interrupted_around_its_growth_ends_with_the_same_bits() {
+    let (world, subject) = (Memory::new(true), Subject::new(IMAGES));
+    let (whole, finish) = subject.begin(&world, Path::new("whole"), |_| false);
+    assert_eq!((finish.status, finish.step), (Status::Finished, 12));
+    let expected = told(&world, &whole);
+    assert!(expected.contains("kernel: Some(5)"), "{expected}");
+    let grown = finish.events.len();
+    assert_eq!(grown, 4);
+    // After each growth, and by then with each of those before in the checkpoint.
+    for number in 1..=grown {
+        let mut seen = 0;
+        let (run, finish) = subject.begin(&world, Path::new(&number.to_string()), |event| {
+            seen += usize::from(matches!(event, Event::Grown(_)));
+            seen == number
+        });
+        assert_eq!(finish.status, Status::Interrupted { signal: 15 }, "growth {number}");
+        assert_eq!(subject.resume(&world, &run, |_| false).status, Status::Finished, "growth {number}");
+        same(&told(&world, &run), &expected, &format!("interrupted after growth {number}"));
+    }
+}
+
 #[test]
 fn a_run_that_is_interrupted_at_every_step_ends_with_the_same_bits() {
     let (world, subject) = (Memory::new(true), Subject::new(SCHEDULE));

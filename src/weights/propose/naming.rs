@@ -122,7 +122,7 @@ impl Mapper<'_> {
         if stem == to {
             return;
         }
-        let line = |tensor: &str, to: String| Map { tensor: tensor.into(), to, transpose: false };
+        let line = |tensor: &str, to: String| Map { tensor: tensor.into(), to, transpose: false, channels: None };
         if self.is_read_as_itself(stem) {
             self.proposal.maps.push(line(stem, to.into()));
             return;

@@ -27,7 +27,8 @@ fn proposed(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
             let mut want = |name: &str, role: Role, extents: &[usize]| {
                 let name = format!("{}.{name}", layer.name);
                 let axes = vec![None; extents.len()];
-                wanted.push(Wanted { name, role, extents: extents.iter().map(|extent| Some(*extent)).collect(), axes });
+                let extents = extents.iter().map(|extent| Some(*extent)).collect();
+                wanted.push(Wanted { name, role, extents, axes, form: Default::default() });
             };
             let units = layer.units;
             want("weight", Role::Weight, &[units, layer.inputs]);

@@ -107,6 +107,15 @@ impl<'a> Files<'a> {
     /// What the network of the `model` section begins with.
     pub fn of_the_model(&mut self, model: &ModelRead, inputs_known: bool, report: &mut Report) {
         let architecture = &model.architecture;
+        // Without the data no convolution knows what it reads: what would be said of its tensors is untrue.
+        if architecture.input.area.is_none() && !inputs_known && architecture.all_layers().any(|l| l.kind.needs_image())
+        {
+            let texts = model.layers_from.iter().map(|one| &one.file).chain(&model.from);
+            texts.for_each(|text| {
+                self.open(text, report);
+            });
+            return;
+        }
         let unknown = |axis: AxisId| !inputs_known && axis == architecture.input.axis;
         let all = |layer: &str| -> Vec<Wanted> {
             let layer = architecture.layer(layer);

@@ -332,7 +332,7 @@ fn padding(layer: &Layer) -> String {
             format!(", padding={}", settings.kernel / 2)
         }
         // What is uneven is behind: PyTorch does the same for this word, which it does not take together with a stride.
-        Padding::Same if settings.kernel % 2 == 0 && settings.stride == 1 => ", padding=\"same\"".into(),
+        Padding::Same if settings.kernel.is_multiple_of(2) && settings.stride == 1 => ", padding=\"same\"".into(),
         _ => String::new(),
     }
 }
@@ -344,7 +344,7 @@ fn read(layer: &Layer) -> String {
     if layer.input.area.is_some() && layer.output.area.is_none() {
         return "x.flatten(1)".into();
     }
-    if settings.padding == Padding::Same && settings.kernel % 2 == 0 && settings.stride > 1 {
+    if settings.padding == Padding::Same && settings.kernel.is_multiple_of(2) && settings.stride > 1 {
         let before = (settings.kernel - 1) / 2;
         let after = settings.kernel - 1 - before;
         return format!("F.pad(x, ({before}, {after}, {before}, {after}))");

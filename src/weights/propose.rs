@@ -108,7 +108,9 @@ pub fn propose(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
     };
     naming::name(file, &parts, &units, &mut proposal);
     if proposal.layers.is_empty() {
-        proposal.problems.push("no layer was found: no `weight` or `kernel` of two or four dimensions that fits".into());
+        proposal
+            .problems
+            .push("no layer was found: no `weight` or `kernel` of two or four dimensions that fits".into());
     } else {
         proposal.problems.extend(too_long(&proposal.body()));
     }

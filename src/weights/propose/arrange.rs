@@ -66,9 +66,11 @@ fn images(parts: &mut Parts, out: &mut Arranged) {
         return;
     }
     out.assumed.push(
-        "pools, strides and paddings are not in the file: none, 1 and `same` are a guess; write them as they were".into(),
+        "pools, strides and paddings are not in the file: none, 1 and `same` are a guess; write them as they were"
+            .into(),
     );
-    for (at, _) in out.units.iter().filter(|unit| parts.products[unit.product].kernel.is_some()).filter_map(|unit| unit.norm)
+    for (at, _) in
+        out.units.iter().filter(|unit| parts.products[unit.product].kernel.is_some()).filter_map(|unit| unit.norm)
     {
         let norm = &parts.norms[at];
         if norm.kind != Norm::Batch {

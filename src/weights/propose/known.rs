@@ -133,7 +133,8 @@ fn hidden(architecture: &Architecture) -> Option<String> {
         .filter(|layer| !layer.block.is_empty())
         .flat_map(|layer| [layer.input.axis, layer.output.axis])
         .collect();
-    let layers: Vec<&Layer> = architecture.all_layers().filter(|layer| layer.block.is_empty() && layer.settings.pooling.is_none()).collect();
+    let layers: Vec<&Layer> =
+        architecture.all_layers().filter(|layer| layer.block.is_empty() && layer.settings.pooling.is_none()).collect();
     let free = layers
         .into_iter()
         .rev()

@@ -37,7 +37,7 @@ impl Product {
     /// Whether it can read what `before` gives: a dense layer reads all pixels of a convolution's channels.
     pub fn follows(&self, before: &Product) -> bool {
         match (before.kernel, self.kernel) {
-            (Some(_), None) => before.units > 0 && self.inputs % before.units == 0,
+            (Some(_), None) => before.units > 0 && self.inputs.is_multiple_of(before.units),
             (None, Some(_)) => false,
             _ => before.units == self.inputs,
         }

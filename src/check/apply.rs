@@ -4,20 +4,22 @@
 //! out with everything that it has: plans, probes, promises. Times mean nothing then; what is no `at`, and what changes no
 //! network, is skipped and told. The data and train sections may be missing: the network's ends are those of the weights.
 
+mod ends;
+
 use super::given::Files;
-use super::model::{self, Ends, ModelRead};
+use super::model;
 use super::program::{Action, ActionKind, Choice, DataPlan, Divergence, Event, LrShape, TrainPlan, Trigger};
 use super::replay::{self, Read};
 use super::report::Report;
 use super::time::Timebase;
 use super::{Program, Request, actions, cost, data, experiment, train, triggers};
 use crate::base::{Args, Diagnostic, Duration, Sources, Span, Spanned, Value};
-use crate::data::{Header, Normalize, Place, Share, Split};
+use crate::data::{Normalize, Place, Share, Split};
 use crate::grow::{Needs, Promise};
 use crate::nn::architecture::Norm;
-use crate::nn::{Architecture, AxisId, Task};
+use crate::nn::{Architecture, Task};
 use crate::syntax::{self, Schedule};
-use crate::weights::fit::{self, Scope, Wanted};
+use crate::weights::fit;
 use crate::weights::{Source, moments};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub struct Weights<'a> {
     pub state: Option<&'a moments::State>,
     /// Examples that the drift is measured on, where some are given beside the schedule's data.
     pub probe: Option<usize>,
+    /// Height and width of the images that the network reads, where that is known beside the schedule's data.
+    pub area: Option<(usize, usize)>,
 }
 
 /// What is left of a schedule.
@@ -44,6 +48,8 @@ pub struct Applied {
     /// Which tensor each parameter began as.
     pub matches: Vec<fit::Match>,
     pub skipped: Vec<Skipped>,
+    /// What was taken for true, and why.
+    pub notes: Vec<String>,
     /// Whether the schedule's own data is there to measure on.
     pub has_data: bool,
 }
@@ -76,8 +82,9 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
     let read_train =
         schedule.train.as_ref().map(|section| train::read(section, &known, request.vocabulary, &mut report));
     let mut known_inputs = true;
+    let mut notes = Vec::new();
     let model = schedule.model.as_ref().and_then(|section| {
-        let ends = ends(section, weights, header.as_ref(), request, &mut report)?;
+        let ends = ends::of(section, weights, header.as_ref(), request, (&mut notes, &mut report))?;
         known_inputs = ends.known;
         let mut model = model::read(section, &ends, request.vocabulary, &mut report);
         // `--weights` wins over the section's own file.
@@ -155,52 +162,7 @@ pub fn apply(mut schedule: Schedule, request: &Request, weights: &Weights) -> Ap
         lets: syntax::lets_as_text(&schedule),
     });
     let diagnostics = report.finish();
-    Applied { diagnostics, sources: schedule.sources, program, matches, skipped, has_data }
-}
-
-/// Input and output of the network: of the data where that is there, which must be those of the weights.
-fn ends(
-    section: &syntax::Section,
-    weights: &Weights,
-    header: Option<&Header>,
-    request: &Request,
-    report: &mut Report,
-) -> Option<Ends> {
-    let task = header.map_or(Task::Classification, |header| header.task);
-    let open = Ends { inputs: 64, area: None, task, outputs: None, known: false, weights: true };
-    // What it says of mistakes is said again below.
-    let read = model::read(section, &open, request.vocabulary, &mut Report::default());
-    // Where its first tensor does not fit, that is told with all else that does not.
-    let Some(inputs) = inputs(&read, weights) else { return Some(open) };
-    if let Some(header) = header {
-        let area = header.area.map_or(1, |(rows, columns)| rows * columns);
-        if header.inputs * area != inputs {
-            let message = format!("the weights read {inputs} inputs, and the data has {}", header.inputs * area);
-            report.add(
-                Diagnostic::error("G0301", section.keyword.span, message)
-                    .help("leave the `data` section out, or name the data that they were trained on"),
-            );
-            return None;
-        }
-    }
-    Some(Ends { inputs, outputs: header.map(|header| header.outputs), known: true, ..open })
-}
-
-/// How many values the first layer reads, by its tensor.
-fn inputs(read: &ModelRead, weights: &Weights) -> Option<usize> {
-    let architecture = &read.architecture;
-    let input = architecture.input.axis;
-    let unknown = |axis: AxisId| axis == input;
-    let wanted: Vec<Wanted> =
-        architecture.parameters().into_iter().map(|shape| Wanted::of(shape, architecture, unknown)).collect();
-    let maps: Vec<fit::Map> = read.maps.iter().map(|read| read.map.clone()).collect();
-    let (matches, _) = fit::fit(&weights.file, &wanted, Scope::Whole { maps: &maps, prefix: read.prefix.as_deref() });
-    wanted.iter().find_map(|one| {
-        let at = one.axes.iter().position(|axis| *axis == Some(input))?;
-        let found = matches.iter().find(|found| found.parameter == one.name)?;
-        let shape = &weights.file.tensors[found.tensor].shape;
-        shape.get(if found.transposed { shape.len() - 1 - at } else { at }).copied()
-    })
+    Applied { diagnostics, sources: schedule.sources, program, matches, skipped, notes, has_data }
 }
 
 /// The `at` events with what changes the network, all at the start, and what is left out.

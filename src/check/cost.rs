@@ -60,9 +60,9 @@ pub fn memory(parameters: u64, architecture: &Architecture, load: Load) -> u64 {
 /// Bytes of what a pass keeps of every example at once, as `nn::network` plans it: what flows between the layers and its
 /// gradients for the batch, and what flows for as many examples as are evaluated at once.
 fn activations(architecture: &Architecture, load: Load) -> u64 {
-    let batch = load.batch as u64;
-    let whole = batch.max(load.evaluated as u64);
     let width = |feature: Feature| architecture.width(feature.axis).max as u64;
+    let (batch, evaluated) = (load.batch as u64, evaluated_at_once(architecture, load.evaluated) as u64);
+    let whole = batch.max(evaluated);
     let vectors = |units: u64, rows: u64| units.div_ceil(PANEL).saturating_mul(PANEL).saturating_mul(rows + 1);
     let of =
         |feature: Feature, rows: u64| vectors(width(feature), rows.saturating_mul(feature.values_per_unit() as u64));
@@ -102,6 +102,13 @@ fn activations(architecture: &Architecture, load: Load) -> u64 {
     }
     let frames = frames.saturating_mul(whole.min(FRAMES));
     numbers.saturating_add(branch).saturating_add(frames).saturating_mul(NUMBER)
+}
+
+/// Examples that are evaluated at once, or more: an example takes at least what every layer gives.
+fn evaluated_at_once(architecture: &Architecture, most: usize) -> usize {
+    let of = |feature: Feature| architecture.width(feature.axis).max.saturating_mul(feature.values_per_unit());
+    let all = architecture.all_layers().fold(of(architecture.input), |sum, layer| sum.saturating_add(of(layer.output)));
+    crate::nn::network::examples_at_once(all, most)
 }
 
 /// Numbers of an image with its border of zeros, of what a convolution reads or of the gradient that it passes on.

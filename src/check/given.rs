@@ -107,11 +107,19 @@ impl<'a> Files<'a> {
     /// What the network of the `model` section begins with.
     pub fn of_the_model(&mut self, model: &ModelRead, inputs_known: bool, report: &mut Report) {
         let architecture = &model.architecture;
+        // Without the data no convolution knows what it reads: what would be said of its tensors is untrue.
+        if architecture.input.area.is_none() && !inputs_known && architecture.all_layers().any(|l| l.kind.needs_image())
+        {
+            let texts = model.layers_from.iter().map(|one| &one.file).chain(&model.from);
+            texts.for_each(|text| {
+                self.open(text, report);
+            });
+            return;
+        }
         let unknown = |axis: AxisId| !inputs_known && axis == architecture.input.axis;
         let all = |layer: &str| -> Vec<Wanted> {
             let layer = architecture.layer(layer);
-            let shapes = layer.map_or_else(Vec::new, |layer| layer.kind.parameters(layer, architecture));
-            shapes.into_iter().map(|shape| Wanted::of(shape, architecture, unknown)).collect()
+            layer.map_or_else(Vec::new, |layer| Wanted::all(layer, architecture, unknown))
         };
         let sure = |layer: &str| !model.doubtful.contains(layer);
         for one in &model.layers_from {
@@ -159,6 +167,14 @@ impl<'a> Files<'a> {
     fn take(&mut self, file: &File, matches: &[fit::Match]) {
         let values = matches.iter().map(|one| (one.parameter.clone(), Arc::new(fit::values(file, one))));
         self.given.initial.extend(values);
+        for one in matches.iter().filter(|one| one.by_kernels) {
+            self.given.notes.push(format!(
+                "`{}` of the file has the image that `{}` reads pixel by pixel, as Keras and Flax flatten it; here it is \
+                 channel by channel",
+                short(&file.tensors[one.tensor].name),
+                one.parameter
+            ));
+        }
     }
 
     /// Opens what the actions of the events name.
@@ -346,7 +362,8 @@ impl Told<'_> {
                 let layer = wanted.name.split('.').next().unwrap_or(&wanted.name);
                 let help = match (wanted.extents.first(), found.first()) {
                     _ if *fits_turned => format!(
-                        "if the file has it as [in, out], write `map \"{}\" to {} transpose`",
+                        "if the file has it as [{}], write `map \"{}\" to {} transpose`",
+                        if found.len() == 4 { "height, width, in, out" } else { "in, out" },
                         self.name(*tensor),
                         wanted.name
                     ),
@@ -376,6 +393,25 @@ impl Told<'_> {
                     Some(_) => diagnostic.label(self.at, "of this file"),
                     None => diagnostic,
                 }
+            }
+            Misfit::Order { wanted, tensor } => {
+                let message = format!(
+                    "{} of `{file}` does not say whether channels or pixels come first, and `{}` is {} here",
+                    self.tensor(*tensor),
+                    wanted.name,
+                    wanted.shown()
+                );
+                let help = match self.of_one_layer {
+                    true => "name it in a `map` of `model from`, with `channels last` or `channels first`".into(),
+                    false => format!(
+                        "write `map \"{}\" to {} transpose channels last` where it was flattened as Keras and Flax do, \
+                         `channels first` where as PyTorch does",
+                        self.name(*tensor),
+                        wanted.name
+                    ),
+                };
+                let at = self.layer_span(&wanted.name).unwrap_or(self.at);
+                Diagnostic::error("G0825", at, message).here("reads an image").help(help)
             }
             Misfit::Several { parameter, tensors } => {
                 let named: Vec<String> = tensors.iter().map(|place| format!("`{}`", self.name(*place))).collect();

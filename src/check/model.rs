@@ -10,7 +10,7 @@ use crate::base::{Arg, Args, Diagnostic, Doc, Kind, Refusal, Shape, Span, Spanne
 use crate::nn::layers::{self, Description};
 use crate::nn::{Architecture, Feature, LAYERS, Layer, LayerKind, Settings, Task, Width};
 use crate::syntax::{Atom, Phrase, Section};
-use crate::weights::fit;
+use crate::weights::fit::{self, Channels};
 use std::collections::{HashMap, HashSet};
 
 /// Names that no layer can have, because they mean something else where a layer is named.
@@ -63,7 +63,14 @@ static MAP: Doc = Doc {
             shape: Shape::Flag,
             required: false,
             default: "only a `kernel`",
-            help: "the file has it as [in, out]",
+            help: "the file has it as [in, out], or [height, width, in, out]",
+        },
+        Arg {
+            name: "channels",
+            shape: Shape::Keyword(&[Kind::Word(|| Channels::ALL.map(Channels::word).to_vec())]),
+            required: false,
+            default: "first; last for a `kernel`",
+            help: "whether the file has the image that a dense layer reads channel by channel or pixel by pixel",
         },
     ],
     one_of: &[],
@@ -218,7 +225,12 @@ impl Reader<'_> {
         let (args, diagnostics) = arguments::read(doc, &phrase.atoms[count..], phrase.span, self.vocabulary);
         self.report.extend(diagnostics);
         let (Some(tensor), Some(to)) = (args.text("tensor"), args.text("to")) else { return };
-        let map = fit::Map { tensor: tensor.into(), to: to.into(), transpose: args.has("transpose") };
+        let map = fit::Map {
+            tensor: tensor.into(),
+            to: to.into(),
+            transpose: args.has("transpose"),
+            channels: args.word("channels").and_then(Channels::find),
+        };
         if let Some(first) = self.read.maps.iter().find(|read| read.map.to == map.to) {
             self.report.add(
                 Diagnostic::error("G0108", args.span_of("to"), format!("`{}` is mapped twice", map.to))

@@ -54,7 +54,7 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
     confine::to_apply(context, apply, &folder);
     let opened = super::inspect::open(context, &apply.weights, apply.symbol.as_deref())?;
     let (schedule, found, guessed) = schedule(context, apply, &opened)?;
-    let super::inspect::Opened { name, source, file, .. } = opened;
+    let super::inspect::Opened { name, source, file, area, .. } = opened;
     if let (Form::Folder(_), Some(_)) = (&form, &guessed) {
         let message = "a `model.py` says the activations, and they are not in the file";
         let help = "write the `model` block with them, or write the weights alone: `--out grown.safetensors`";
@@ -84,8 +84,9 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
         activations_known: guessed.is_none(),
         state: state.as_ref(),
         probe: given.as_ref().map(probe::Given::examples),
+        area: given.as_ref().and_then(probe::Given::area).or(area),
     };
-    let Applied { diagnostics, sources, program, matches, skipped, has_data } =
+    let Applied { diagnostics, sources, program, matches, skipped, notes, has_data } =
         check::apply::apply(schedule, &request, &weights);
     let found: Vec<Diagnostic> = found.into_iter().chain(diagnostics).collect();
     let Some(program) = program.filter(|_| !found.iter().any(|one| one.severity == Severity::Error)) else {
@@ -114,7 +115,7 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
         guessed,
         skipped,
         measured_on,
-        notes: grown.notes,
+        notes: notes.into_iter().chain(grown.notes).collect(),
         finish: grown.finish,
         state: state_why,
         files: Vec::new(),
@@ -139,7 +140,7 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
             "check the weights, and the examples of `--probe`",
         )));
     }
-    let places = home::places(&file, &matches, &grown.parameters)?;
+    let places = home::places(&file, &matches, &grown.parameters, &done.finish.architecture)?;
     done.new = places.iter().filter(|place| place.is_new).map(|place| place.name.clone()).collect();
     let mut exported = exported(&program, &source, grown.parameters, done.finish.clone(), state.is_some())?;
     if is_run {
@@ -158,7 +159,7 @@ fn made(context: &Context, apply: &Apply) -> Result<(told::Done, i32), Stop> {
         }
         Form::File(extension, write) => {
             let weights = home::weights(&file, &matches, &places, &exported.parameters);
-            let state = exported.state();
+            let state = exported.own_state();
             let state = home::state(&places, &state);
             done.next =
                 next(extension, &folder.join(format!("{stem}.{extension}")).display().to_string(), &file, &places);
@@ -328,20 +329,14 @@ fn carry(parameter: &mut Parameter<f32>, state: Option<&moments::State>, file: &
     let array = |place: usize| {
         let tensor = &file.tensors[place];
         let Values::Numbers(values) = &tensor.values else { unreachable!("`moments::find` has looked at it") };
-        let values = match tensor.shape[..] {
-            [rows, columns] if found.transposed => fit::turned(values, rows, columns),
-            _ => values.clone(),
-        };
+        let values = found.layout.from_file(values, parameter.value.shape());
         ArrayD::from_shape_vec(IxDyn(parameter.value.shape()), values).expect("a moment has its weight's shape")
     };
     let slots = [(SlotKind::FirstMoment, kept.first), (SlotKind::SecondMoment, kept.second)];
     parameter.slots = slots.into_iter().filter_map(|(kind, place)| Some(Slot { kind, value: array(place?) })).collect();
     parameter.updates = kept.steps;
-    if !kept.births.is_empty() {
-        parameter.births = kept.births.clone();
-        if found.transposed {
-            parameter.births.reverse();
-        }
+    if kept.births.len() == parameter.value.ndim() {
+        parameter.births = found.layout.own(&kept.births);
     }
 }
 
@@ -439,7 +434,7 @@ fn rescaled(before: &Architecture, after: &Architecture) -> Vec<String> {
 
 /// What to do with the file, and the page of its home, where the names say which that is.
 fn next(extension: &str, path: &str, file: &File, places: &[home::Place]) -> String {
-    let is_turned = places.iter().any(|place| place.turned);
+    let is_turned = places.iter().any(|place| place.layout.turned);
     let begin = |start: &str| places.iter().any(|place| place.name.starts_with(start));
     let load = match extension {
         "safetensors" if is_turned => format!("safetensors.numpy.load_file(\"{path}\")"),

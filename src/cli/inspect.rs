@@ -31,6 +31,8 @@ pub(super) struct Opened {
     /// As a record keeps it.
     pub source: Source,
     pub file: File,
+    /// Height and width of the images that it reads, where a run's record says it.
+    pub area: Option<(usize, usize)>,
     /// The symbol's name, and whether it was found beside the file.
     pub symbol: Option<(String, bool)>,
     pub proposal: Proposal,
@@ -102,13 +104,14 @@ pub(super) fn open(context: &Context, path: &Path, symbol: Option<&Path>) -> Res
         },
     };
     let ended = run.filter(|_| layers.is_none()).and_then(|folder| result(context, folder));
+    let area = ended.as_ref().and_then(|architecture| architecture.input.area);
     let mut proposal = match ended {
         Some(architecture) => propose::of_run(&file, &architecture),
         None => propose(&file, layers.as_deref()),
     };
     proposal.problems.splice(0..0, problem);
     let source = Source::of(&name, &name, &content, &file);
-    Ok(Opened { name, bytes: content.len() as u64, source, file, symbol, proposal })
+    Ok(Opened { name, bytes: content.len() as u64, source, file, area, symbol, proposal })
 }
 
 /// The network of a run that has ended, where its record can be read; a file alone is read without.

@@ -5,11 +5,13 @@
 use super::named::{Named, Values};
 use crate::base::Refusal;
 use crate::base::text::short;
-use crate::nn::{Parameter, Role};
+use crate::nn::{Architecture, Parameter, Role};
 use crate::weights::fit::Match;
+use crate::weights::layout::{Form, KERNEL, Layout};
 use crate::weights::names::{self, Part, meaning};
 use crate::weights::{self, File, Format};
 use ndarray::ArrayD;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a parameter goes.
@@ -17,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Place {
     pub parameter: String,
     pub name: String,
-    /// The file has it as [in, out].
-    pub turned: bool,
+    /// How the file has it.
+    pub layout: Layout,
+    pub form: Form,
     /// Whether growth has made it.
     pub is_new: bool,
 }
@@ -32,13 +35,24 @@ struct Parts<'n> {
 
 /// The place of every parameter, in their order. Refused when two tensors would have one name: then they stand in
 /// dictionaries of their own.
-pub fn places(file: &File, matches: &[Match], parameters: &[Parameter<f32>]) -> Result<Vec<Place>, Refusal> {
+pub fn places(
+    file: &File,
+    matches: &[Match],
+    parameters: &[Parameter<f32>],
+    architecture: &Architecture,
+) -> Result<Vec<Place>, Refusal> {
     let by_parameter: BTreeMap<&str, &Match> = matches.iter().map(|one| (one.parameter.as_str(), one)).collect();
     let samples: BTreeMap<&str, Role> =
         parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.role)).collect();
     let mut places = Vec::new();
     let of_tensorflow = !matches.is_empty() && matches.iter().all(|one| own(file, one.tensor).ends_with(":0"));
     let mut taken = BTreeSet::new();
+    let there = |one: &Match| Form::in_file(one.extents.len(), file.tensors[one.tensor].shape.len());
+    let mut forms = Form::all(architecture);
+    // A file of ours has no other forms.
+    if matches.iter().any(|one| forms.contains_key(&one.parameter) && there(one) == Form::Plain) {
+        forms.clear();
+    }
     for one in matches {
         let name = own(file, one.tensor);
         if !taken.insert(name.to_string()) {
@@ -54,19 +68,24 @@ pub fn places(file: &File, matches: &[Match], parameters: &[Parameter<f32>]) -> 
         if let Some(known) = by_parameter.get(parameter.name.as_str()) {
             last.insert(part(parameter.role), known);
             let name = own(file, known.tensor).to_string();
-            places.push(Place { parameter: parameter.name.clone(), name, turned: known.transposed, is_new: false });
+            let (layout, form) = (known.layout, there(known));
+            places.push(Place { parameter: parameter.name.clone(), name, layout, form, is_new: false });
             continue;
         }
         let sample = last.get(&part(parameter.role)).copied().or_else(|| first(parameter.role));
         let like = sample.or_else(|| last.get(&Part::Weight).copied()).or_else(|| first(Role::Weight));
-        let (name, turned) = match like {
+        let name = match like {
             Some(like) => called(file, like, parameter, sample.is_some()),
-            None => (parameter.name.clone(), false),
+            None => parameter.name.clone(),
         };
+        // Only what a file turns has an order of its own: of images, too, it is that of kernels.
+        let is_turned = parameter.role == Role::Weight && sample.is_some_and(|like| like.layout.turned);
+        let layout = if is_turned { KERNEL } else { Layout::default() };
+        let form = forms.get(&parameter.name).copied().unwrap_or_default();
         let name = if of_tensorflow { format!("{name}:0") } else { name };
         let mut free = (1..).map(|n| if n == 1 { name.clone() } else { format!("{name}_{n}") });
         let name = free.find(|name| taken.insert(name.clone())).expect("numbers do not end");
-        places.push(Place { parameter: parameter.name.clone(), name, turned, is_new: true });
+        places.push(Place { parameter: parameter.name.clone(), name, layout, form, is_new: true });
     }
     Ok(places)
 }
@@ -90,12 +109,9 @@ fn part(role: Role) -> Part {
 }
 
 /// The name of a new parameter after one that is there. `same`: that is of the same role, so its word is right.
-fn called(file: &File, like: &Match, parameter: &Parameter<f32>, same: bool) -> (String, bool) {
+fn called(file: &File, like: &Match, parameter: &Parameter<f32>, same: bool) -> String {
     let known = own(file, like.tensor);
-    // Where the layer of the file has no name to follow, its layout is followed all the same.
-    let Some(parts) = apart(known) else {
-        return (parameter.name.clone(), parameter.role == Role::Weight && same && like.transposed);
-    };
+    let Some(parts) = apart(known) else { return parameter.name.clone() };
     let (layer, ours) = parameter.name.rsplit_once('.').expect("a parameter is called after its layer");
     let of_a_norm = layer.ends_with(".norm");
     let stem = match parts.separator {
@@ -109,8 +125,7 @@ fn called(file: &File, like: &Match, parameter: &Parameter<f32>, same: bool) -> 
         (false, Format::MxNet, Role::Bias) if of_a_norm => "beta",
         _ => ours,
     };
-    let turned = parameter.role == Role::Weight && same && like.transposed;
-    (format!("{}{stem}{}{word}", parts.before, parts.separator), turned)
+    format!("{}{stem}{}{word}", parts.before, parts.separator)
 }
 
 /// `None` where the name has no layer, such as `w1`.
@@ -137,7 +152,7 @@ pub fn weights<'p>(
     parameters: &'p [Parameter<f32>],
 ) -> Vec<Named<'p>> {
     let mut all: Vec<Named> =
-        places.iter().zip(parameters).map(|(place, parameter)| tensor(place, "", &parameter.value)).collect();
+        places.iter().zip(parameters).map(|(place, parameter)| tensor(place, &parameter.value)).collect();
     let stays: BTreeSet<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let stems: BTreeSet<String> = matches
         .iter()
@@ -165,23 +180,29 @@ pub fn state<'s>(places: &[Place], state: &'s [Named<'s>]) -> Vec<Named<'s>> {
         let (parameter, word) = named.name.rsplit_once('.').expect("a state is called after its parameter");
         let place = by_parameter.get(parameter).expect("a state is of a parameter that is there");
         let name = format!("{}.{word}", place.name);
-        match (&named.values, &named.shape[..]) {
-            (Values::F32(values), [rows, columns]) if place.turned => {
-                Named::f32(name, &[*columns, *rows], weights::fit::turned(values, *rows, *columns))
-            }
+        match &named.values {
+            // A count of steps has no dimensions.
+            Values::F32(values) if !named.shape.is_empty() => laid(place, name, &named.shape, &values[..]),
             _ => Named { name, ..named.clone() },
         }
     };
     state.iter().map(one).collect()
 }
 
-fn tensor<'v>(place: &Place, suffix: &str, value: &'v ArrayD<f32>) -> Named<'v> {
-    let name = format!("{}{suffix}", place.name);
-    match value.shape() {
-        &[rows, columns] if place.turned => {
-            let values: Vec<f32> = value.iter().copied().collect();
-            Named::f32(name, &[columns, rows], weights::fit::turned(&values, rows, columns))
-        }
-        _ => Named::array(name, value),
+fn tensor<'v>(place: &Place, value: &'v ArrayD<f32>) -> Named<'v> {
+    let named = Named::array(place.name.as_str(), value);
+    match named.values {
+        Values::F32(values) => laid(place, named.name, &named.shape, values),
+        Values::I64(_) => unreachable!("parameters are f32"),
+    }
+}
+
+/// Values of a parameter's shape as the file has them.
+fn laid<'v>(place: &Place, name: String, extents: &[usize], values: impl Into<Cow<'v, [f32]>>) -> Named<'v> {
+    let shape = place.layout.extents(extents, place.form);
+    let values: Cow<[f32]> = values.into();
+    match place.layout == Layout::default() {
+        true => Named::f32(name, &shape, values),
+        false => Named::f32(name, &shape, place.layout.to_file(&values, extents)),
     }
 }

@@ -31,6 +31,7 @@ use crate::base::{Doc, Refusal, World};
 use crate::data::Scaling;
 use crate::nn::{Activation, Architecture, Layer, Parameter};
 use crate::optim::Rule;
+use crate::weights::layout::{Form, Layout};
 use std::path::{Path, PathBuf};
 
 /// What `--to` may name.
@@ -111,9 +112,27 @@ impl Exported {
         self.architecture.width(self.architecture.output().axis).exact()
     }
 
-    /// The weights under our names.
+    /// The shape of one example: channels, height and width where the network reads images.
+    pub fn input_shape(&self) -> Vec<usize> {
+        let input = self.architecture.input;
+        let width = self.architecture.width(input.axis).exact();
+        input.area.map_or_else(|| vec![width], |(rows, columns)| vec![width, rows, columns])
+    }
+
+    /// The weights under our names, in the shapes that PyTorch has.
     pub fn weights(&self) -> Vec<Named<'_>> {
-        self.parameters.iter().map(|parameter| Named::array(&parameter.name, &parameter.value)).collect()
+        let all = self.parameters.iter().map(|parameter| Named::array(&parameter.name, &parameter.value)).collect();
+        self.in_pytorch(all, |name| Some(name))
+    }
+
+    /// The same tensors in PyTorch's shapes: no value moves. `parameter`: the one that a tensor is of.
+    fn in_pytorch<'n>(&self, mut all: Vec<Named<'n>>, parameter: impl Fn(&str) -> Option<&str>) -> Vec<Named<'n>> {
+        let forms = Form::all(&self.architecture);
+        for tensor in all.iter_mut().filter(|tensor| !tensor.shape.is_empty()) {
+            let form = parameter(&tensor.name).and_then(|name| forms.get(name)).copied().unwrap_or_default();
+            tensor.shape = Layout::default().extents(&tensor.shape, form);
+        }
+        all
     }
 
     /// Whether [`Exported::state`] has any.
@@ -121,8 +140,13 @@ impl Exported {
         self.optimizer.is_some() && self.parameters.iter().any(|parameter| !parameter.slots.is_empty())
     }
 
-    /// What the optimiser keeps, under PyTorch's names; empty when nothing is known of it.
+    /// What the optimiser keeps, under PyTorch's names and in its shapes; empty when nothing is known of it.
     pub fn state(&self) -> Vec<Named<'static>> {
+        self.in_pytorch(self.own_state(), |name| name.rsplit_once('.').map(|(parameter, _)| parameter))
+    }
+
+    /// The same in the shapes of our parameters.
+    pub fn own_state(&self) -> Vec<Named<'static>> {
         self.optimizer.as_ref().map(|trained| optimizer::tensors(&self.parameters, &trained.rule)).unwrap_or_default()
     }
 
@@ -134,11 +158,21 @@ impl Exported {
         }
     }
 
-    /// Mean and inverse deviation of the inputs.
-    pub fn scaling_tensors(&self) -> Option<[Named<'_>; 2]> {
+    /// Mean and inverse deviation of the inputs. Of images they are one number a channel, [c, 1, 1], as runs scale them,
+    /// so that they do not depend on how large an image is.
+    pub fn scaling_tensors(&self) -> Option<[Named<'static>; 2]> {
         let scaling = self.scaling.as_ref()?;
-        let one = |name: &str, values| Named::f32(name, &[self.inputs()], values);
-        Some([one("mean", &scaling.mean[..]), one("inverse", &scaling.inverse[..])])
+        let mut shape = self.input_shape();
+        let pixels = self.architecture.input.values_per_unit();
+        let is_even = |values: &[f32]| values.chunks(pixels).all(|channel| channel.iter().all(|x| *x == channel[0]));
+        if pixels > 1 && is_even(&scaling.mean) && is_even(&scaling.inverse) {
+            shape[1..].fill(1);
+        }
+        let step = self.inputs() / shape.iter().product::<usize>();
+        let one = |name: &str, values: &[f32]| {
+            Named::f32(name, &shape, values.iter().step_by(step).copied().collect::<Vec<_>>())
+        };
+        Some([one("mean", &scaling.mean), one("inverse", &scaling.inverse)])
     }
 
     /// The one line of metadata, as in the files of a run.

@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! input [batch, in] ─ (x − mean)·inverse ─ for each layer: Gemm ─ norm ─ activation ─→ output [batch, out]
+//!       [batch, c, h, w]                                   Conv, MaxPool, AveragePool, GlobalAveragePool, Flatten
 //! ```
 //!
 //! The output is what the last layer gives: logits or values, no softmax.
 
 use super::onnx_proto::*;
-use super::{Exported, File, Target, named, onnx_check};
+use super::{Exported, File, Named, Target, Values, named, onnx_check};
 use crate::base::{Doc, Refusal};
-use crate::nn::architecture::{Layer, Norm};
+use crate::nn::architecture::{Layer, Norm, Padding, Pooling};
 use crate::nn::{Activation, Task};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -31,15 +32,16 @@ pub fn model(exported: &Exported) -> Result<Model, Refusal> {
         return Err(named::too_large("an ONNX file", bytes, BYTES_MAX));
     }
     let mut builder = Builder::default();
-    for parameter in &exported.parameters {
-        let value = parameter.value.as_standard_layout();
-        let values = value.as_slice().expect("standard layout is one slice");
-        builder.kept.insert(parameter.name.clone(), tensor(&parameter.name, value.shape(), values));
+    for weight in exported.weights() {
+        builder.kept.insert(weight.name.clone(), tensor_of(&weight.name, &weight));
     }
     let mut x = "input".to_string();
-    if let Some(scaling) = &exported.scaling {
-        let mean = builder.constant("scaling/mean", &[scaling.mean.len()], &scaling.mean);
-        let inverse = builder.constant("scaling/inverse", &[scaling.inverse.len()], &scaling.inverse);
+    if let Some([mean, inverse]) = exported.scaling_tensors() {
+        let mut scaling = |name: &str, values: &Named| {
+            builder.used.push(tensor_of(name, values));
+            name.to_string()
+        };
+        let (mean, inverse) = (scaling("scaling/mean", &mean), scaling("scaling/inverse", &inverse));
         x = builder.node("Sub", "scaling/centred", &[&x, &mean]);
         x = builder.node("Mul", "scaling/scaled", &[&x, &inverse]);
     }
@@ -49,6 +51,7 @@ pub fn model(exported: &Exported) -> Result<Model, Refusal> {
             continue;
         }
         let skip = match layer.settings.project {
+            true if layer.input.area.is_some() => builder.conv(layer, &x, "project.weight"),
             true => builder.product(layer, &x, "project.weight"),
             false => x.clone(),
         };
@@ -67,8 +70,8 @@ pub fn model(exported: &Exported) -> Result<Model, Refusal> {
         opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
         metadata_props: properties(exported),
     };
-    let (inputs, outputs) = (exported.inputs(), exported.outputs());
-    if let Err(what) = onnx_check::check(&model, inputs, outputs) {
+    let (inputs, outputs) = (exported.input_shape(), exported.outputs());
+    if let Err(what) = onnx_check::check(&model, &inputs, outputs) {
         // Ours alone can be at fault, but the network is a stranger's: no panic.
         let message = format!("the network makes no ONNX graph: {what}");
         return Err(Refusal::error("G0803", message, "export to safetensors, and report this"));
@@ -87,6 +90,13 @@ fn properties(exported: &Exported) -> Vec<Property> {
         all.push(("classes", serde_json::json!(exported.class_names).to_string()));
     }
     all.into_iter().map(|(key, value)| Property { key: key.into(), value }).collect()
+}
+
+fn tensor_of(name: &str, named: &Named) -> Tensor {
+    match &named.values {
+        Values::F32(values) => tensor(name, &named.shape, values),
+        Values::I64(_) => unreachable!("weights and scalings are f32"),
+    }
 }
 
 fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
@@ -150,8 +160,48 @@ impl Builder {
         self.node_with("Gemm", &format!("{}/product", layer.name), &inputs, vec![int("transB", 1)])
     }
 
+    /// A convolution with the zeros that `pad same` puts around, of which what is uneven is behind.
+    fn conv(&mut self, layer: &Layer, x: &str, weight: &str) -> String {
+        let settings = &layer.settings;
+        let zeros = match settings.padding {
+            Padding::Same => settings.kernel - 1,
+            Padding::Valid => 0,
+        };
+        let (before, after) = (zeros / 2, zeros - zeros / 2);
+        let weight = self.parameter(layer, weight).unwrap_or_default();
+        let bias = self.parameter(layer, "bias");
+        let inputs: Vec<&str> = [x, &weight].into_iter().chain(bias.as_deref()).collect();
+        let pads = [before, before, after, after].map(|zeros| zeros as i64);
+        let attributes =
+            vec![square("kernel_shape", settings.kernel), square("strides", settings.stride), ints("pads", &pads)];
+        self.node_with("Conv", &format!("{}/product", layer.name), &inputs, attributes)
+    }
+
+    fn pool(&mut self, layer: &Layer, pooling: Pooling, x: &str) -> String {
+        let name = format!("{}/pool", layer.name);
+        let (op_type, size) = match pooling {
+            Pooling::Max(size) => ("MaxPool", size),
+            Pooling::Average(size) => ("AveragePool", size),
+            Pooling::Global => {
+                let mean = self.node("GlobalAveragePool", &name, &[x]);
+                return self.node_with("Flatten", &format!("{}/flat", layer.name), &[&mean], vec![int("axis", 1)]);
+            }
+        };
+        self.node_with(op_type, &name, &[x], vec![square("kernel_shape", size), square("strides", size)])
+    }
+
     fn layer(&mut self, layer: &Layer, x: String) -> String {
-        let x = self.product(layer, &x, "weight");
+        if let Some(pooling) = layer.settings.pooling {
+            return self.pool(layer, pooling, &x);
+        }
+        let x = match (layer.input.area, layer.output.area) {
+            (_, Some(_)) => self.conv(layer, &x, "weight"),
+            (Some(_), None) => {
+                let x = self.node_with("Flatten", &format!("{}/flat", layer.name), &[&x], vec![int("axis", 1)]);
+                self.product(layer, &x, "weight")
+            }
+            (None, None) => self.product(layer, &x, "weight"),
+        };
         let x = match layer.settings.norm {
             Some(norm) => self.norm(layer, norm, x),
             None => x,
@@ -234,7 +284,8 @@ impl Builder {
 
     fn graph(self, exported: &Exported) -> Graph {
         let input = format!(
-            "examples as they are in the data, {}",
+            "{} as they are in the data, {}",
+            if exported.architecture.input.area.is_some() { "images, channels first," } else { "examples" },
             if exported.scaling.is_some() { "unscaled" } else { "as the run read them" }
         );
         let output = match exported.architecture.task {
@@ -246,17 +297,18 @@ impl Builder {
             name: exported.name.clone(),
             initializer: self.used,
             doc_string: String::new(),
-            input: vec![value("input", exported.inputs(), &input)],
-            output: vec![value("output", exported.outputs(), output)],
+            input: vec![value("input", &exported.input_shape(), &input)],
+            output: vec![value("output", &[exported.outputs()], output)],
         }
     }
 }
 
-/// f32 of [batch, width], any batch.
-fn value(name: &str, width: usize, doc: &str) -> ValueInfo {
+/// f32 of [batch, …], any batch.
+fn value(name: &str, extents: &[usize], doc: &str) -> ValueInfo {
     let batch = Dimension { dim_value: None, dim_param: Some("batch".into()) };
-    let width = Dimension { dim_value: Some(width as i64), dim_param: None };
-    let tensor_type = TensorType { elem_type: FLOAT, shape: Some(Shape { dim: vec![batch, width] }) };
+    let one = |extent: &usize| Dimension { dim_value: Some(*extent as i64), dim_param: None };
+    let dim = std::iter::once(batch).chain(extents.iter().map(one)).collect();
+    let tensor_type = TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) };
     ValueInfo { name: name.into(), kind: Some(Type { tensor_type: Some(tensor_type) }), doc_string: doc.into() }
 }
 
@@ -270,6 +322,11 @@ fn int(name: &str, value: i64) -> Attribute {
 
 fn ints(name: &str, values: &[i64]) -> Attribute {
     Attribute { name: name.into(), ints: values.to_vec(), kind: INTS_ATTRIBUTE, ..Attribute::default() }
+}
+
+/// Height and width alike.
+fn square(name: &str, extent: usize) -> Attribute {
+    ints(name, &[extent as i64; 2])
 }
 
 pub struct Onnx;

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 type Shape = Vec<Option<i64>>;
 
 /// `Err`: what is wrong, and where.
-pub fn check(model: &Model, inputs: usize, outputs: usize) -> Result<(), String> {
+pub fn check(model: &Model, inputs: &[usize], outputs: usize) -> Result<(), String> {
     let graph = model.graph.as_ref().ok_or("there is no graph")?;
     let mut shapes: BTreeMap<&str, Shape> = BTreeMap::new();
-    shapes.insert("input", vec![None, Some(inputs as i64)]);
+    shapes.insert("input", std::iter::once(None).chain(inputs.iter().map(|&extent| Some(extent as i64))).collect());
     let mut unused = BTreeMap::new();
     for tensor in &graph.initializer {
         let count = tensor.dims.iter().try_fold(4i64, |product, &extent| product.checked_mul(extent));
@@ -60,6 +60,8 @@ pub fn check(model: &Model, inputs: usize, outputs: usize) -> Result<(), String>
 /// The shape that a node makes, if it can read these.
 fn made(node: &Node, given: &[&Shape]) -> Option<Shape> {
     let vector_of = |x: &Shape, vector: &Shape| vector.len() == 1 && x.len() == 2 && x[1] == vector[0];
+    let channels_of = |x: &Shape, vector: &Shape| vector.len() == 1 && [2, 4].contains(&x.len()) && x[1] == vector[0];
+    let numbers = |name: &str| node.attribute.iter().find(|one| one.name == name).map(|one| one.ints.as_slice());
     match (node.op_type.as_str(), given) {
         ("Gemm", [x, weight, rest @ ..]) => {
             let fits = x.len() == 2 && weight.len() == 2 && x[1] == weight[1];
@@ -71,7 +73,27 @@ fn made(node: &Node, given: &[&Shape]) -> Option<Shape> {
             (fits && bias).then(|| vec![x[0], weight[0]])
         }
         ("BatchNormalization", [x, vectors @ ..]) if vectors.len() == 4 => {
-            vectors.iter().all(|vector| vector_of(x, vector)).then(|| x.to_vec())
+            vectors.iter().all(|vector| channels_of(x, vector)).then(|| x.to_vec())
+        }
+        ("Conv", [x, weight, rest @ ..]) => {
+            let bias = match rest {
+                [] => true,
+                [bias] => bias.len() == 1 && bias[0] == weight[0],
+                _ => false,
+            };
+            let kernel = numbers("kernel_shape")?;
+            let fits = x.len() == 4 && weight.len() == 4 && x[1] == weight[1] && bias;
+            let is_its =
+                weight.get(2..)?.iter().eq(kernel.iter().map(|&extent| Some(extent)).collect::<Shape>().iter());
+            (fits && is_its).then(|| windows(x, weight[0], kernel, numbers("strides")?, numbers("pads")?))?
+        }
+        ("MaxPool" | "AveragePool", [x]) if x.len() == 4 => {
+            windows(x, x[1], numbers("kernel_shape")?, numbers("strides")?, &[0; 4])
+        }
+        ("GlobalAveragePool", [x]) if x.len() == 4 => Some(vec![x[0], x[1], Some(1), Some(1)]),
+        ("Flatten", [x]) => {
+            let values = x[1..].iter().try_fold(1i64, |all, extent| all.checked_mul((*extent)?))?;
+            Some(vec![x[0], Some(values)])
         }
         ("LayerNormalization", [x, vectors @ ..]) if vectors.len() == 2 => {
             vectors.iter().all(|vector| vector_of(x, vector)).then(|| x.to_vec())
@@ -83,6 +105,21 @@ fn made(node: &Node, given: &[&Shape]) -> Option<Shape> {
         }
         _ => None,
     }
+}
+
+/// Of a window that goes over images; `pads`: above, left, below, right.
+fn windows(x: &Shape, channels: Option<i64>, kernel: &[i64], strides: &[i64], pads: &[i64]) -> Option<Shape> {
+    let [above, left, below, right] = *pads else { return None };
+    let mut out = vec![x[0], channels];
+    for (side, zeros) in [(0, above + below), (1, left + right)] {
+        let (kernel, stride) = (*kernel.get(side)?, *strides.get(side)?);
+        let room = x[2 + side]?.checked_add(zeros)?.checked_sub(kernel)?;
+        if room < 0 || stride < 1 {
+            return None;
+        }
+        out.push(Some(room / stride + 1));
+    }
+    Some(out)
 }
 
 /// The right operand is stretched to the left one, as ours always can be; never the other way.

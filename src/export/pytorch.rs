@@ -7,7 +7,7 @@ use super::named::Named;
 use super::{Exported, File, Target, Trained, safetensors};
 use crate::base::text::one_line;
 use crate::base::{Doc, Refusal};
-use crate::nn::architecture::{Layer, Norm};
+use crate::nn::architecture::{Layer, Norm, Padding, Pooling};
 use crate::nn::{Activation, Role, Task};
 use crate::optim::Rule;
 use std::fmt::Write;
@@ -118,13 +118,18 @@ pub fn model_py(exported: &Exported) -> String {
         "\n\nif __name__ == \"__main__\":\n    model = load().eval()\n    print(model)\n    count = sum(parameter.numel() for \
          parameter in model.parameters())\n    with torch.no_grad():\n        output = model(torch.zeros(1, {}))\n    \
          print(f\"{{count}} parameters; the output for zeros is {{output[0].tolist()}}\")\n",
-        exported.inputs()
+        shown(&exported.input_shape())
     );
     out
 }
 
+/// `3, 28, 28`
+fn shown(extents: &[usize]) -> String {
+    extents.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn heading(exported: &Exported) -> String {
-    let (inputs, outputs) = (exported.inputs(), exported.outputs());
+    let (inputs, outputs) = (shown(&exported.input_shape()), exported.outputs());
     let scaled = match exported.scaling {
         Some(_) => "; the model scales them as the run did",
         None => "",
@@ -192,12 +197,21 @@ fn helpers(exported: &Exported, out: &mut String) {
              torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight\n",
         );
     }
-    if any(&|layer| layer.settings.norm.is_some()) {
+    let is_image = |layer: &Layer| layer.output.area.is_some();
+    if any(&|layer| layer.settings.norm.is_some() && !is_image(layer)) {
         out.push_str(
             "\n\nclass Normed(nn.Linear):\n    \"\"\"A product with a norm behind it, which is a part of it: `h1.norm.weight`.\"\"\"\
              \n\n    def __init__(self, inputs, outputs, norm, bias=True):\n        super().__init__(inputs, outputs, \
              bias=bias)\n        self.norm = norm\n\n    def forward(self, x):\n        return \
              self.norm(super().forward(x))\n",
+        );
+    }
+    if any(&|layer| layer.settings.norm.is_some() && is_image(layer)) {
+        out.push_str(
+            "\n\nclass NormedConv2d(nn.Conv2d):\n    \"\"\"A convolution with a norm behind it, which is a part of it: \
+             `c1.norm.weight`.\"\"\"\n\n    def __init__(self, inputs, outputs, kernel, norm, **options):\n        \
+             super().__init__(inputs, outputs, kernel, **options)\n        self.norm = norm\n\n    def forward(self, \
+             x):\n        return self.norm(super().forward(x))\n",
         );
     }
 }
@@ -206,8 +220,8 @@ fn module(exported: &Exported, out: &mut String) {
     let architecture = &exported.architecture;
     out.push_str("\n\nclass Model(nn.Module):\n    def __init__(self):\n        super().__init__()\n");
     let scaling = exported.scaling.as_ref().map(|_| scaling_names(exported));
-    if let Some([mean, inverse]) = &scaling {
-        let inputs = exported.inputs();
+    if let (Some([mean, inverse]), Some([tensor, _])) = (&scaling, exported.scaling_tensors()) {
+        let inputs = shown(&tensor.shape);
         let _ = writeln!(out, "        self.register_buffer(\"{mean}\", torch.zeros({inputs}))");
         let _ = writeln!(out, "        self.register_buffer(\"{inverse}\", torch.ones({inputs}))");
     }
@@ -253,24 +267,44 @@ fn module(exported: &Exported, out: &mut String) {
 /// `self.h1 = nn.Linear(64, 32)`
 fn declaration(exported: &Exported, layer: &Layer, out: &mut String) {
     let width = |axis| exported.architecture.width(axis).exact();
-    let (inputs, outputs) = (width(layer.input.axis) * layer.input.values_per_unit(), width(layer.output.axis));
+    let (inputs, outputs) = (width(layer.input.axis), width(layer.output.axis));
     let (settings, place) = (&layer.settings, place(&layer.name));
+    if settings.pooling.is_some() {
+        return;
+    }
     if !layer.block.is_empty() {
         if settings.project {
-            let map = format!("nn.Linear({inputs}, {outputs}, bias=False)");
+            let map = match layer.input.area {
+                Some(_) => format!("nn.Conv2d({inputs}, {outputs}, 1{}, bias=False)", stride(layer)),
+                None => format!("nn.Linear({inputs}, {outputs}, bias=False)"),
+            };
             let _ = writeln!(out, "        {place} = nn.ModuleDict({{\"project\": {map}}})");
         }
     } else {
         let bias = if settings.bias { "" } else { ", bias=False" };
         let epsilon = settings.norm_epsilon;
+        let image = layer.output.area.is_some();
         let norm = settings.norm.map(|norm| match norm {
+            Norm::Batch if image => format!("nn.BatchNorm2d({outputs}, eps={epsilon:?}, momentum=0.1)"),
             Norm::Batch => format!("nn.BatchNorm1d({outputs}, eps={epsilon:?}, momentum=0.1)"),
             Norm::Layer => format!("nn.LayerNorm({outputs}, eps={epsilon:?})"),
             Norm::Rms => format!("RMSNorm({outputs}, eps={epsilon:?})"),
         });
-        let made = match norm {
-            Some(norm) => format!("Normed({inputs}, {outputs}, {norm}{bias})"),
-            None => format!("nn.Linear({inputs}, {outputs}{bias})"),
+        let made = match (image, norm) {
+            (true, norm) => {
+                let (kernel, stride, padding) = (settings.kernel, stride(layer), padding(layer));
+                match norm {
+                    Some(norm) => format!("NormedConv2d({inputs}, {outputs}, {kernel}, {norm}{stride}{padding}{bias})"),
+                    None => format!("nn.Conv2d({inputs}, {outputs}, {kernel}{stride}{padding}{bias})"),
+                }
+            }
+            (false, norm) => {
+                let inputs = inputs * layer.input.values_per_unit();
+                match norm {
+                    Some(norm) => format!("Normed({inputs}, {outputs}, {norm}{bias})"),
+                    None => format!("nn.Linear({inputs}, {outputs}{bias})"),
+                }
+            }
         };
         let _ = writeln!(out, "        {place} = {made}");
         if settings.parametric {
@@ -282,9 +316,54 @@ fn declaration(exported: &Exported, layer: &Layer, out: &mut String) {
     }
 }
 
+/// `, stride=2`
+fn stride(layer: &Layer) -> String {
+    match layer.settings.stride {
+        1 => String::new(),
+        stride => format!(", stride={stride}"),
+    }
+}
+
+/// `, padding=1`
+fn padding(layer: &Layer) -> String {
+    let settings = &layer.settings;
+    match settings.padding {
+        Padding::Same if settings.kernel % 2 == 1 && settings.kernel > 1 => {
+            format!(", padding={}", settings.kernel / 2)
+        }
+        // What is uneven is behind: PyTorch does the same for this word, which it does not take together with a stride.
+        Padding::Same if settings.kernel.is_multiple_of(2) && settings.stride == 1 => ", padding=\"same\"".into(),
+        _ => String::new(),
+    }
+}
+
+/// What a layer reads: `x`, with the zeros that PyTorch's layer cannot put around it, and images in one row where it is
+/// dense.
+fn read(layer: &Layer) -> String {
+    let settings = &layer.settings;
+    if layer.input.area.is_some() && layer.output.area.is_none() {
+        return "x.flatten(1)".into();
+    }
+    if settings.padding == Padding::Same && settings.kernel.is_multiple_of(2) && settings.stride > 1 {
+        let before = (settings.kernel - 1) / 2;
+        let after = settings.kernel - 1 - before;
+        return format!("F.pad(x, ({before}, {after}, {before}, {after}))");
+    }
+    "x".into()
+}
+
 /// `x = F.relu(self.h1(x))`
 fn computation(layer: &Layer, out: &mut String) {
-    let product = format!("{}(x)", place(&layer.name));
+    if let Some(pooling) = layer.settings.pooling {
+        let pooled = match pooling {
+            Pooling::Max(size) => format!("F.max_pool2d(x, {size})"),
+            Pooling::Average(size) => format!("F.avg_pool2d(x, {size})"),
+            Pooling::Global => "x.mean((2, 3))".into(),
+        };
+        let _ = writeln!(out, "        x = {pooled}  # {}", layer.name);
+        return;
+    }
+    let product = format!("{}({})", place(&layer.name), read(layer));
     if layer.settings.parametric {
         let bent = activated(layer.settings.activation, "t");
         let _ = writeln!(out, "        t = {product}");

@@ -43,7 +43,7 @@ fn at_checkpoint(world: &dyn World, run: &Path, name: &str) -> Result<Source, Re
     let folder = run.join("checkpoints").join(name);
     let read = checkpoint::read(world, &folder)?;
     let saved = read.saved(&folder, &record.data)?;
-    let scaling = load::scaling(world, run, saved.architecture.width(saved.architecture.input.axis).exact())?;
+    let scaling = load::scaling(world, run, inputs(&saved.architecture))?;
     let origin = format!("checkpoint {name} of run {}, step {}", number(world, run, &record), read.meta.step);
     let exported = Exported {
         origin,
@@ -79,6 +79,11 @@ fn at_the_end(world: &dyn World, run: &Path, compute: Compute) -> Result<Source,
     Ok(Source { exported: Exported { origin, parameters, ..common }, checkpoint: from, without_state })
 }
 
+/// Values of one example.
+fn inputs(architecture: &Architecture) -> usize {
+    architecture.width(architecture.input.axis).exact() * architecture.input.values_per_unit()
+}
+
 /// The parameters of a checkpoint, which has to hold the very weights of `result`.
 fn state(
     world: &dyn World,
@@ -111,7 +116,7 @@ fn common(
         digest: record.schedule_digest.clone(),
         untrained: false,
         step,
-        data: described(&record.data),
+        data: described(&record.data, architecture.input.area.is_some()),
         architecture,
         parameters: Vec::new(),
         scaling: Some(scaling).filter(Scaling::changes),
@@ -127,7 +132,7 @@ fn number(world: &dyn World, run: &Path, record: &Record) -> String {
     format!("{}/{last}", slug(&record.name))
 }
 
-fn described(data: &Data) -> String {
+fn described(data: &Data, is_image: bool) -> String {
     let files: Vec<&str> = data.files.iter().map(|file| file.name.as_str()).take(3).collect();
     let mut text = data.source.clone();
     if !files.is_empty() {
@@ -136,7 +141,7 @@ fn described(data: &Data) -> String {
     if let Some(target) = &data.target {
         text.push_str(&format!(", predicting {target}"));
     }
-    if let Some((rows, columns)) = data.area {
+    if let (Some((rows, columns)), false) = (data.area, is_image) {
         text.push_str(&format!(", images of {rows}×{columns} row by row, channel behind channel"));
     }
     text

@@ -399,12 +399,11 @@ impl<T: Real> Network<T> {
     /// Examples to put through at once, up to `most`, when there are many: their activations take some 32 MB, and
     /// those of images are large. Results do not depend on it.
     pub fn examples_at_once(&self, most: usize) -> usize {
-        const NUMBERS: usize = 8 << 20;
         let layers = self.layers.iter().map(|layer| layer.outputs * layer.pixels * if layer.plain { 1 } else { 2 });
         let sums = self.graph.sums.iter().map(|sum| sum.columns * sum.pixels);
         let passages = self.graph.passages.iter().map(|passage| passage.columns * passage.rows_to);
         let all = layers.chain(sums).chain(passages).fold(self.inputs, usize::saturating_add);
-        (NUMBERS / all.max(1)).clamp(most.min(16), most)
+        examples_at_once(all, most)
     }
 
     /// Values of one example.
@@ -515,6 +514,12 @@ impl<T: Real> Network<T> {
         let compute = self.compute.for_work(self.forward_operations(batch));
         compute.run(|| work(self))
     }
+}
+
+/// Examples of so many numbers that go through at once: no more than some 32 MB of them, but sixteen.
+pub fn examples_at_once(numbers: usize, most: usize) -> usize {
+    const NUMBERS: usize = 8 << 20;
+    (NUMBERS / numbers.max(1)).clamp(most.min(16), most)
 }
 
 /// Lines that a batch takes at most.

@@ -262,6 +262,9 @@ impl<'r> Run<'r> {
             for source in &self.program.given.sources {
                 self.note(source.told(), Span::default())?;
             }
+            for note in &self.program.given.notes {
+                self.note(note.clone(), Span::default())?;
+            }
         }
         Ok(())
     }

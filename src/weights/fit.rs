@@ -1,5 +1,6 @@
 //! Which tensor of a file each parameter begins with, and all that does not fit.
 
+use super::layout::{Form, KERNEL, Layout};
 use super::names::{self, Part, meaning};
 use super::{File, Tensor, Values};
 use crate::nn::{Architecture, AxisId, Dim, Layer, ParameterShape, Role};
@@ -15,6 +16,8 @@ pub struct Wanted {
     pub extents: Vec<Option<usize>>,
     /// The feature axis of each dimension, where it has one.
     pub axes: Vec<Option<AxisId>>,
+    /// How other tools write its dimensions.
+    pub form: Form,
 }
 
 /// `map "fc1.weight" to h1.weight`, or of a layer with all its tensors `map "fc1" to h1`.
@@ -24,6 +27,32 @@ pub struct Map {
     pub to: String,
     /// The file's is [in, out].
     pub transpose: bool,
+    /// How the file has the values of an image that a dense layer reads, where the schedule says it.
+    pub channels: Option<Channels>,
+}
+
+/// The order of an image's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Channel by channel, as PyTorch flattens.
+    First,
+    /// Pixel by pixel, as Keras and Flax do.
+    Last,
+}
+
+impl Channels {
+    pub const ALL: [Channels; 2] = [Channels::First, Channels::Last];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Channels::First => "first",
+            Channels::Last => "last",
+        }
+    }
+
+    pub fn find(word: &str) -> Option<Channels> {
+        Channels::ALL.into_iter().find(|channels| channels.word() == word)
+    }
 }
 
 /// Which tensors are looked at, and whether others may be there.
@@ -41,8 +70,12 @@ pub struct Match {
     pub parameter: String,
     /// By its place in the file.
     pub tensor: usize,
-    /// The file's is [in, out].
-    pub transposed: bool,
+    pub layout: Layout,
+    /// Of the parameter.
+    pub extents: Vec<usize>,
+    /// Whether the file has an image's values pixel by pixel and does not say so: it is taken from the kernels of its
+    /// convolutions.
+    pub by_kernels: bool,
 }
 
 /// What does not fit. Tensors by their places in the file.
@@ -57,6 +90,11 @@ pub enum Misfit {
         wanted: Wanted,
         tensor: usize,
         fits_turned: bool,
+    },
+    /// A tensor [in, out] of a dense layer behind an image, whose values come channel by channel or pixel by pixel.
+    Order {
+        wanted: Wanted,
+        tensor: usize,
     },
     /// Two tensors could be meant.
     Several {
@@ -97,8 +135,13 @@ pub enum Misfit {
 }
 
 impl Wanted {
-    /// What a layer wants; `unknown` is the width of an axis that is not known.
-    pub fn of(shape: ParameterShape, architecture: &Architecture, unknown: impl Fn(AxisId) -> bool) -> Wanted {
+    /// What a layer wants for a parameter; `unknown` is the width of an axis that is not known.
+    pub fn of(
+        layer: &Layer,
+        shape: ParameterShape,
+        architecture: &Architecture,
+        unknown: impl Fn(AxisId) -> bool,
+    ) -> Wanted {
         let extent = |dim: &Dim| match dim {
             Dim::Feature(axis, _) => {
                 let width = architecture.width(*axis);
@@ -111,21 +154,68 @@ impl Wanted {
             Dim::Fixed(_) => None,
         };
         let (extents, axes) = shape.dims.iter().map(|dim| (extent(dim), axis(dim))).unzip();
-        Wanted { extents, axes, name: shape.name, role: shape.role }
+        Wanted { extents, axes, form: Form::of(layer, &shape), name: shape.name, role: shape.role }
+    }
+
+    /// All that a layer wants for itself.
+    pub fn all(layer: &Layer, architecture: &Architecture, unknown: impl Fn(AxisId) -> bool) -> Vec<Wanted> {
+        let shapes = layer.kind.parameters(layer, architecture);
+        shapes.into_iter().map(|shape| Wanted::of(layer, shape, architecture, &unknown)).collect()
     }
 
     /// Of one layer, with those inside of it.
     pub fn of_layer(layer: &Layer, architecture: &Architecture) -> Vec<Wanted> {
         std::iter::once(layer)
             .chain(&layer.block)
-            .flat_map(|layer| layer.kind.parameters(layer, architecture))
-            .map(|shape| Wanted::of(shape, architecture, |_| false))
+            .flat_map(|layer| Wanted::all(layer, architecture, |_| false))
             .collect()
     }
 
-    fn takes(&self, shape: &[usize]) -> bool {
-        self.extents.len() == shape.len()
-            && self.extents.iter().zip(shape).all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == *found))
+    fn takes(&self, shape: &[usize], layout: Layout) -> bool {
+        [self.form, Form::Plain].into_iter().any(|form| {
+            let wanted = self.in_file(layout, form);
+            wanted.len() == shape.len()
+                && wanted.iter().zip(shape).all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == *found))
+        })
+    }
+
+    /// The extents that a file has of it.
+    fn in_file(&self, layout: Layout, form: Form) -> Vec<Option<usize>> {
+        layout.shape(&self.extents, form, Some(1), |a, b| a.zip(b).and_then(|(a, b)| a.checked_mul(b)))
+    }
+
+    /// How many channels a file's tensor says that it reads, and how many pixels of each, where it has them together
+    /// and the pixels are known.
+    pub fn reads(&self, shape: &[usize], layout: Layout) -> Option<usize> {
+        if self.extents.len() < 2 {
+            return None;
+        }
+        let form = Form::in_file(self.extents.len(), shape.len());
+        // Where the numbers 0, 1, … of its dimensions go.
+        let places: Vec<usize> = (0..self.extents.len()).collect();
+        let at = layout.shape(&places, form, usize::MAX, |a, _| a).iter().position(|place| *place == 1)?;
+        let pixels = self.extents[2..].iter().try_fold(1usize, |all, extent| all.checked_mul((*extent)?))?;
+        let read = *shape.get(at)?;
+        match form {
+            Form::Flat => (pixels > 0 && read % pixels == 0).then(|| read / pixels),
+            _ => Some(read),
+        }
+    }
+
+    /// The extents with those that only the file's tensor says; it has the right shape.
+    fn known(&self, shape: &[usize], layout: Layout) -> Vec<usize> {
+        let said = |dimension: usize| match (dimension, self.extents.len()) {
+            (0, 2..) => shape.get(if layout.turned { shape.len() - 1 } else { 0 }).copied(),
+            (1, _) => self.reads(shape, layout),
+            _ => shape.get(dimension).copied(),
+        };
+        let known = self.extents.iter().enumerate().map(|(dimension, extent)| extent.or_else(|| said(dimension)));
+        known.map(|extent| extent.unwrap_or(1)).collect()
+    }
+
+    /// Whether the order of an image's values matters to it.
+    fn is_of_an_image(&self) -> bool {
+        self.form == Form::Flat && self.extents[2..].iter().any(|extent| *extent != Some(1))
     }
 
     /// The axes whose widths are not those of `shape`; `None` where it has another number of dimensions.
@@ -135,10 +225,14 @@ impl Wanted {
         (self.extents.len() == shape.len()).then(|| unequal.filter_map(|((_, axis), _)| *axis).collect())
     }
 
-    /// `[64, 32]`, with `_` for what is not known.
+    /// `[64, 32]`, with `_` for what is not known; `[10, 8·12·12]` behind an image.
     pub fn shown(&self) -> String {
         let extent = |extent: &Option<usize>| extent.map_or("_".to_string(), |extent| extent.to_string());
-        format!("[{}]", self.extents.iter().map(extent).collect::<Vec<_>>().join(", "))
+        let all: Vec<String> = self.extents.iter().map(extent).collect();
+        match (self.form, &all[..]) {
+            (Form::Flat, [out, read @ ..]) => format!("[{out}, {}]", read.join("·")),
+            _ => format!("[{}]", all.join(", ")),
+        }
     }
 }
 
@@ -153,7 +247,7 @@ pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Mis
     let mut matches = Vec::new();
     let mut misfits = Vec::new();
     // By parameter: what a `map` gives it.
-    let mut mapped: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
+    let mut mapped: BTreeMap<&str, Candidate> = BTreeMap::new();
     if let Scope::Whole { maps, .. } = scope {
         for (at, map) in maps.iter().enumerate() {
             match found.mapped(map, wanted) {
@@ -163,32 +257,40 @@ pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Mis
             }
         }
     }
-    found.taken.extend(mapped.values().map(|(tensor, _)| *tensor));
+    found.taken.extend(mapped.values().map(|one| one.tensor));
     let mut missing = Vec::new();
     for one in wanted {
         let candidates = match mapped.get(one.name.as_str()) {
             Some(given) => vec![*given],
             None => found.by_name(one, scope),
         };
-        let (tensor, transposed) = match candidates[..] {
+        let candidate = match candidates[..] {
             [] => {
                 missing.push(one);
                 continue;
             }
             [one] => one,
             _ => {
-                let tensors = candidates.iter().map(|(tensor, _)| *tensor).collect();
+                let tensors = candidates.iter().map(|one| one.tensor).collect();
                 misfits.push(Misfit::Several { parameter: one.name.clone(), tensors });
                 continue;
             }
         };
+        let tensor = candidate.tensor;
         found.taken.insert(tensor);
         if let Some(other) = owner.insert(tensor, &one.name) {
             misfits.push(Misfit::Twice { tensor, parameters: [other.into(), one.name.clone()] });
             continue;
         }
-        match judge(&file.tensors[tensor], tensor, transposed, one) {
-            None => matches.push(Match { parameter: one.name.clone(), tensor, transposed }),
+        let Some((layout, by_kernels)) = found.layout(candidate, one) else {
+            misfits.push(Misfit::Order { wanted: one.clone(), tensor });
+            continue;
+        };
+        match judge(&file.tensors[tensor], tensor, layout, one) {
+            None => {
+                let extents = one.known(&file.tensors[tensor].shape, layout);
+                matches.push(Match { parameter: one.name.clone(), tensor, layout, extents, by_kernels });
+            }
             Some(misfit) => misfits.push(misfit),
         }
     }
@@ -208,11 +310,9 @@ pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Mis
 }
 
 /// Whether a tensor can be what it is taken for.
-fn judge(tensor: &Tensor, place: usize, transposed: bool, wanted: &Wanted) -> Option<Misfit> {
-    let turned = |shape: &[usize]| shape.iter().rev().copied().collect::<Vec<_>>();
-    let shape = if transposed { turned(&tensor.shape) } else { tensor.shape.clone() };
-    if !wanted.takes(&shape) {
-        let fits_turned = shape.len() == 2 && wanted.takes(&turned(&shape));
+fn judge(tensor: &Tensor, place: usize, layout: Layout, wanted: &Wanted) -> Option<Misfit> {
+    if !wanted.takes(&tensor.shape, layout) {
+        let fits_turned = !layout.turned && wanted.extents.len() > 1 && wanted.takes(&tensor.shape, KERNEL);
         return Some(Misfit::Shape { wanted: wanted.clone(), tensor: place, fits_turned });
     }
     let Values::Numbers(values) = &tensor.values else {
@@ -229,15 +329,16 @@ fn judge(tensor: &Tensor, place: usize, transposed: bool, wanted: &Wanted) -> Op
 pub fn values(file: &File, found: &Match) -> Vec<f32> {
     let tensor = &file.tensors[found.tensor];
     let Values::Numbers(values) = &tensor.values else { unreachable!("a match holds numbers") };
-    match tensor.shape[..] {
-        [rows, columns] if found.transposed => turned(values, rows, columns),
-        _ => values.clone(),
-    }
+    found.layout.from_file(values, &found.extents)
 }
 
-/// [rows, columns] as [columns, rows].
-pub fn turned<T: Copy>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
-    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+/// A tensor that may be a parameter, and what is known of how it lies.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    tensor: usize,
+    is_kernel: bool,
+    transpose: bool,
+    channels: Option<Channels>,
 }
 
 enum Unmapped {
@@ -245,8 +346,8 @@ enum Unmapped {
     Parameter,
 }
 
-/// Parameters with their tensors' places and whether those are turned.
-type Mapped<'w> = Vec<(&'w str, (usize, bool))>;
+/// Parameters with their tensors.
+type Mapped<'w> = Vec<(&'w str, Candidate)>;
 
 struct Finder<'f> {
     file: &'f File,
@@ -258,6 +359,8 @@ struct Finder<'f> {
     exact: BTreeMap<String, Vec<usize>>,
     loose: BTreeMap<String, Vec<usize>>,
     taken: BTreeSet<usize>,
+    /// Whether its convolutions are [h, w, in, out].
+    has_kernels: bool,
 }
 
 /// `h1_norm`, `h1/norm` and `h1.norm` are one.
@@ -293,11 +396,30 @@ impl<'f> Finder<'f> {
             exact.entry(meaning.stem.clone()).or_default().push(number);
             loose.entry(one_spelling(&meaning.stem)).or_default().push(number);
         }
-        Finder { file, wrapper, meanings, exact, loose, taken: BTreeSet::new() }
+        let is_kernel = |(place, meaning): &(usize, names::Meaning)| {
+            meaning.part == Part::Kernel && file.tensors[*place].shape.len() == 4
+        };
+        let has_kernels = meanings.iter().any(is_kernel);
+        Finder { file, wrapper, meanings, exact, loose, taken: BTreeSet::new(), has_kernels }
+    }
+
+    /// How a tensor lies, and whether that hangs on the kernels of the file; `None` where it cannot be known.
+    fn layout(&self, candidate: Candidate, wanted: &Wanted) -> Option<(Layout, bool)> {
+        if wanted.role != Role::Weight {
+            return Some((Layout::default(), false));
+        }
+        let turned = candidate.is_kernel || candidate.transpose;
+        let by_kernels = candidate.is_kernel && self.has_kernels;
+        let (channels_last, by_kernels) = match (candidate.channels, wanted.is_of_an_image()) {
+            (Some(channels), _) => (channels == Channels::Last, false),
+            (None, true) if turned && !by_kernels => return None,
+            (None, is_of_an_image) => (turned, turned && is_of_an_image),
+        };
+        Some((Layout { turned, channels_last }, by_kernels))
     }
 
     /// The tensors whose names say that they are this parameter.
-    fn by_name(&self, wanted: &Wanted, scope: Scope) -> Vec<(usize, bool)> {
+    fn by_name(&self, wanted: &Wanted, scope: Scope) -> Vec<Candidate> {
         let name = match scope {
             // The layer's own name is replaced by what the file calls it; what is inside of it keeps its own.
             Scope::Layer { name, prefix: Some(prefix) } => match wanted.name.strip_prefix(name) {
@@ -309,11 +431,16 @@ impl<'f> Finder<'f> {
             _ => wanted.name.clone(),
         };
         let stem = stem(&name);
-        let named = |index: &BTreeMap<String, Vec<usize>>, stem: &str| -> Vec<(usize, bool)> {
+        let named = |index: &BTreeMap<String, Vec<usize>>, stem: &str| -> Vec<Candidate> {
             let numbers = index.get(stem).map_or(&[][..], Vec::as_slice);
             let all = numbers.iter().map(|number| &self.meanings[*number]);
             all.filter(|(_, meaning)| meaning.part.is(wanted.role))
-                .map(|(place, meaning)| (*place, meaning.part == Part::Kernel))
+                .map(|(place, meaning)| Candidate {
+                    tensor: *place,
+                    is_kernel: meaning.part == Part::Kernel,
+                    transpose: false,
+                    channels: None,
+                })
                 .collect()
         };
         let exact = named(&self.exact, stem);
@@ -329,8 +456,9 @@ impl<'f> Finder<'f> {
         let whole = named(&map.tensor).or_else(|| named(&format!("{}{}", self.wrapper, map.tensor)));
         if let Some(tensor) = whole {
             let one = wanted.iter().find(|one| one.name == map.to).ok_or(Unmapped::Parameter)?;
-            let kernel = meaning(&self.file.tensors[tensor].name).part == Part::Kernel && one.role == Role::Weight;
-            return Ok(vec![(one.name.as_str(), (tensor, map.transpose || kernel))]);
+            let is_kernel = meaning(&self.file.tensors[tensor].name).part == Part::Kernel;
+            let (transpose, channels) = (map.transpose, map.channels);
+            return Ok(vec![(one.name.as_str(), Candidate { tensor, is_kernel, transpose, channels })]);
         }
         let prefix = map.tensor.strip_prefix(self.wrapper.as_str()).unwrap_or(&map.tensor);
         let prefix = meaning(&format!("{prefix}.weight")).stem;
@@ -344,8 +472,9 @@ impl<'f> Finder<'f> {
         }
         let pair = |one: &'w Wanted| {
             let (place, meaning) = of_the_stem.iter().find(|(_, meaning)| meaning.part.is(one.role))?;
-            let turned = one.role == Role::Weight && (map.transpose || meaning.part == Part::Kernel);
-            Some((one.name.as_str(), (*place, turned)))
+            let is_kernel = meaning.part == Part::Kernel;
+            let (transpose, channels) = (map.transpose, map.channels);
+            Some((one.name.as_str(), Candidate { tensor: *place, is_kernel, transpose, channels }))
         };
         Ok(parameters.into_iter().filter_map(pair).collect())
     }
@@ -353,9 +482,8 @@ impl<'f> Finder<'f> {
     /// Tensors that are left and would fit, were they called so.
     fn like(&self, wanted: &Wanted) -> Vec<usize> {
         let fits = |place: &usize, part: Part| {
-            let shape = &self.file.tensors[*place].shape;
-            let turned: Vec<usize> = shape.iter().rev().copied().collect();
-            wanted.takes(if part == Part::Kernel { &turned } else { shape })
+            let layout = if part == Part::Kernel { KERNEL } else { Layout::default() };
+            wanted.takes(&self.file.tensors[*place].shape, layout)
         };
         let free = self.meanings.iter().filter(|(place, _)| !self.taken.contains(place));
         free.filter(|(place, meaning)| meaning.part.is(wanted.role) && fits(place, meaning.part))
@@ -389,7 +517,8 @@ mod tests {
 
     fn want(name: &str, role: Role, extents: &[usize]) -> Wanted {
         let axes = vec![None; extents.len()];
-        Wanted { name: name.into(), role, extents: extents.iter().map(|extent| Some(*extent)).collect(), axes }
+        let extents = extents.iter().map(|extent| Some(*extent)).collect();
+        Wanted { name: name.into(), role, extents, axes, form: Form::Plain }
     }
 
     fn h1() -> [Wanted; 2] {
@@ -408,9 +537,43 @@ mod tests {
     }
 
     #[test]
+    fn kernels_of_images_are_turned_where_that_is_sure() {
+        let conv = want("c1.weight", Role::Weight, &[3, 2, 5, 5]);
+        let flat = Wanted { form: Form::Flat, ..want("out.weight", Role::Weight, &[4, 3, 2, 2]) };
+        let all = Scope::Whole { maps: &[], prefix: None };
+        let keras = file(vec![tensor("c1/kernel", &[5, 5, 2, 3]), tensor("out/kernel", &[12, 4])]);
+        let (matches, misfits) = fit(&keras, &[conv.clone(), flat.clone()], all);
+        assert_eq!(misfits, []);
+        assert!(matches[1].by_kernels && matches.iter().all(|one| one.layout == KERNEL), "{matches:?}");
+        // Unit 1, channel 2, pixel (1, 0) stands at [(1·2 + 0)·3 + 2, 1].
+        assert_eq!(values(&keras, &matches[1])[((3 + 2) * 2 + 1) * 2], 8.0 * 4.0 + 1.0);
+        let torch = file(vec![tensor("c1.weight", &[3, 2, 5, 5]), tensor("out.weight", &[4, 12])]);
+        let (matches, misfits) = fit(&torch, &[conv.clone(), flat.clone()], all);
+        assert_eq!((matches.len(), misfits), (2, vec![]));
+        // Without convolutions that say it, an [in, out] of an image is refused until a `map` says it.
+        let alone = file(vec![tensor("c1.weight", &[3, 2, 5, 5]), tensor("out/kernel", &[12, 4])]);
+        let (_, misfits) = fit(&alone, &[conv.clone(), flat.clone()], all);
+        assert!(matches!(&misfits[..], [Misfit::Order { tensor: 1, .. }]), "{misfits:?}");
+        for channels in Channels::ALL {
+            let map = |tensor: &str, to: &str, transpose| Map {
+                tensor: tensor.into(),
+                to: to.into(),
+                transpose,
+                channels: Some(channels),
+            };
+            let maps = [map("out/kernel", "out.weight", false)];
+            let (matches, misfits) =
+                fit(&alone, &[conv.clone(), flat.clone()], Scope::Whole { maps: &maps, prefix: None });
+            assert_eq!(misfits, []);
+            assert_eq!(matches[1].layout, Layout { turned: true, channels_last: channels == Channels::Last });
+        }
+    }
+
+    #[test]
     fn maps_name_a_tensor_or_a_layer() {
         let torch = file(vec![tensor("model.fc1.weight", &[2, 3]), tensor("model.fc1.bias", &[2])]);
-        let map = |tensor: &str, to: &str| Map { tensor: tensor.into(), to: to.into(), transpose: false };
+        let map =
+            |tensor: &str, to: &str| Map { tensor: tensor.into(), to: to.into(), transpose: false, channels: None };
         for maps in [
             vec![map("fc1", "h1")],
             vec![map("model.fc1", "h1")],

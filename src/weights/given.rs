@@ -44,6 +44,8 @@ pub struct Given {
     pub sources: Vec<Arc<Source>>,
     /// Values of parameters before the first step, row-major; the others are drawn.
     pub initial: BTreeMap<String, Arc<Vec<f32>>>,
+    /// What was taken of how the files lie, and why.
+    pub notes: Vec<String>,
     /// By the place of the action.
     pub inserted: BTreeMap<Span, Insertion>,
 }

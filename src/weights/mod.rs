@@ -7,6 +7,7 @@
 
 pub mod fit;
 mod given;
+pub mod layout;
 pub mod moments;
 pub mod mxnet;
 pub mod names;

@@ -13,7 +13,7 @@ use super::File;
 use super::symbol::SymbolLayer;
 use crate::base::text::{one_line, short};
 use crate::nn::Activation;
-use crate::nn::architecture::{NORM_EPSILON, Norm};
+use crate::nn::architecture::{NORM_EPSILON, Norm, Padding, Pooling};
 use crate::syntax;
 use arrange::Arranged;
 use parts::Parts;
@@ -62,10 +62,26 @@ pub struct ProposedLayer {
     pub in_file: String,
     pub inputs: usize,
     pub units: usize,
+    pub kind: ProposedKind,
     pub activation: Activation,
     pub norm: Option<ProposedNorm>,
     pub bias: bool,
     pub dropout: f64,
+}
+
+/// What a line computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposedKind {
+    /// `pixels`: of each channel that it reads; 1 of vectors, and where a comment would say nothing new.
+    Dense {
+        pixels: usize,
+    },
+    Conv {
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    },
+    Pool(Pooling),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +108,9 @@ pub fn propose(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
     };
     naming::name(file, &parts, &units, &mut proposal);
     if proposal.layers.is_empty() {
-        proposal.problems.push("no dense layer was found: no `weight` or `kernel` of two dimensions that fits".into());
+        proposal
+            .problems
+            .push("no layer was found: no `weight` or `kernel` of two or four dimensions that fits".into());
     } else {
         proposal.problems.extend(too_long(&proposal.body()));
     }
@@ -116,7 +134,12 @@ impl Proposal {
         self.problems.is_empty()
     }
 
-    /// Numbers that the network reads.
+    /// Whether it reads images, of as many channels as it has inputs.
+    pub fn reads_images(&self) -> bool {
+        self.layers.iter().any(|layer| !matches!(layer.kind, ProposedKind::Dense { .. }))
+    }
+
+    /// Numbers that the network reads, or channels.
     pub fn inputs(&self) -> Option<usize> {
         self.layers.first().map(|layer| layer.inputs)
     }
@@ -130,7 +153,11 @@ impl Proposal {
     pub fn hidden(&self) -> Option<&str> {
         match &self.known {
             Some(known) => known.hidden.as_deref(),
-            None => self.layers.iter().rev().skip(1).max_by_key(|layer| layer.units).map(|layer| layer.name.as_str()),
+            None => {
+                let makes = |layer: &&ProposedLayer| !matches!(layer.kind, ProposedKind::Pool(_));
+                let hidden = self.layers.iter().filter(makes).rev().skip(1);
+                hidden.max_by_key(|layer| layer.units).map(|layer| layer.name.as_str())
+            }
         }
     }
 
@@ -163,7 +190,33 @@ impl Proposal {
 
 /// One layer, behind its margin and with its name at that width.
 fn line(out: &mut String, (margin, width): (&str, usize), layer: &ProposedLayer, is_last: bool) {
-    let _ = write!(out, "{margin}{:width$} dense {}", layer.name, layer.units);
+    let (name, units) = (&layer.name, layer.units);
+    match layer.kind {
+        ProposedKind::Pool(pooling) => {
+            let _ = writeln!(out, "{margin}{name:width$} pool {pooling}");
+            return;
+        }
+        ProposedKind::Dense { pixels } => {
+            if pixels > 1 {
+                let side = pixels.isqrt();
+                let square = if side * side == pixels { format!(", such as {side}×{side}") } else { String::new() };
+                let _ = writeln!(
+                    out,
+                    "{margin}# `{name}` reads {pixels} pixels of each channel{square}: pools and strides before it make them"
+                );
+            }
+            let _ = write!(out, "{margin}{name:width$} dense {units}");
+        }
+        ProposedKind::Conv { kernel, stride, padding } => {
+            let _ = write!(out, "{margin}{name:width$} conv {units} kernel {kernel}");
+            if stride != 1 {
+                let _ = write!(out, " stride {stride}");
+            }
+            if padding != Padding::Same {
+                let _ = write!(out, " pad {}", padding.word());
+            }
+        }
+    }
     // Without a word the last layer is linear, and so is any other.
     if layer.activation != Activation::Linear || !is_last {
         let _ = write!(out, " {}", layer.activation.word());

@@ -2,6 +2,7 @@
 //! tools look at the same in `tests/evidence/export.sh`.
 
 mod graph;
+mod images;
 
 use crate::cli::{folder, growrun, table};
 use crate::engine::blocks::{NORMS, blocks, dense, residual, settings};
@@ -29,6 +30,10 @@ fn noise(seed: u64, n: usize) -> Vec<f32> {
 
 /// A network whose every parameter has been moved from where it begins, variances kept positive.
 fn exported(net: &Architecture) -> (Exported, Network<f32>) {
+    let pixels = net.input.values_per_unit();
+    let channels = net.width(net.input.axis).exact();
+    // Of images one number a channel, as a run measures it.
+    let each = |seed| noise(seed, channels).into_iter().flat_map(|x| vec![x; pixels]).collect();
     let mut network: Network<f32> = Network::new(net, 3, Compute::single());
     for (seed, parameter) in network.parameters().iter_mut().enumerate() {
         let more = noise(seed as u64, parameter.value.len());
@@ -47,7 +52,7 @@ fn exported(net: &Architecture) -> (Exported, Network<f32>) {
         data: "noise".into(),
         architecture: net.clone(),
         parameters: network.parameters().clone(),
-        scaling: Some(Scaling { mean: noise(90, INPUTS), inverse: noise(91, INPUTS) }),
+        scaling: Some(Scaling { mean: each(90), inverse: each(91) }),
         class_names: vec!["left".into(), "ri\"ght\n".into(), "ö".into()],
         optimizer: None,
     };
@@ -63,12 +68,13 @@ fn onnx(exported: &Exported) -> Model {
 /// Largest difference between the graph and the network, in shares of the outputs' size.
 fn apart(net: &Architecture) -> f64 {
     let (exported, mut network) = exported(net);
-    let x = noise(80, 6 * INPUTS);
-    let by_graph = graph::compute(&onnx(&exported), &x, INPUTS);
+    let inputs = exported.inputs();
+    let x = noise(80, 6 * inputs);
+    let by_graph = graph::compute(&onnx(&exported), &x, &exported.input_shape());
     let scaling = exported.scaling.as_ref().expect("given above");
     let scaled: Vec<f32> =
-        x.iter().enumerate().map(|(at, x)| (x - scaling.mean[at % INPUTS]) * scaling.inverse[at % INPUTS]).collect();
-    let batch = ArrayView2::from_shape((6, INPUTS), &scaled).expect("whole rows");
+        x.iter().enumerate().map(|(at, x)| (x - scaling.mean[at % inputs]) * scaling.inverse[at % inputs]).collect();
+    let batch = ArrayView2::from_shape((6, inputs), &scaled).expect("whole rows");
     let ours = network.forward(batch, Mode::Evaluate);
     let size = ours.iter().fold(1.0f64, |size, y| size.max(f64::from(y.abs())));
     let differences = ours.iter().zip(by_graph).map(|(a, b)| (f64::from(*a) - b).abs() / size);
@@ -100,7 +106,7 @@ fn a_wrong_graph_would_be_seen() {
     let (exported, _) = exported(&net);
     let model = onnx(&exported);
     let x = noise(80, INPUTS);
-    let right = graph::compute(&model, &x, INPUTS);
+    let right = graph::compute(&model, &x, &[INPUTS]);
     let mut wrong = model.clone();
     let node = |model: &mut Model, op: &str| {
         let nodes = &mut model.graph.as_mut().expect("a graph").node;
@@ -108,7 +114,7 @@ fn a_wrong_graph_would_be_seen() {
     };
     let at = node(&mut wrong, "Gemm");
     wrong.graph.as_mut().expect("a graph").node[at].input.truncate(2);
-    assert_ne!(graph::compute(&wrong, &x, INPUTS), right, "a bias was forgotten");
+    assert_ne!(graph::compute(&wrong, &x, &[INPUTS]), right, "a bias was forgotten");
 }
 
 #[test]

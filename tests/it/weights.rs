@@ -2,6 +2,7 @@
 //! `tests/fixtures/weights` holds the files and the programs that made them.
 
 mod hostile;
+mod images;
 
 use growrun::weights::symbol::{self, SymbolKind};
 use growrun::weights::{self, File, Format, Values};
@@ -65,7 +66,7 @@ fn every_value_is_the_one_that_the_tool_reads() {
     assert!(compared >= 18, "{compared} files");
 }
 
-fn numbers(list: &serde_json::Value) -> std::slice::Iter<'_, serde_json::Value> {
+pub fn numbers(list: &serde_json::Value) -> std::slice::Iter<'_, serde_json::Value> {
     list.as_array().expect("values").iter()
 }
 

@@ -13,34 +13,36 @@ use std::path::Path;
 /// Examples of `--probe`.
 pub struct Given {
     name: String,
-    width: usize,
+    /// Of one example.
+    shape: Vec<usize>,
     values: Vec<f32>,
 }
 
-/// Reads the one array [examples, inputs] of a file, or the one called `x`.
+/// Reads the one array [examples, inputs] or [examples, channels, height, width] of a file, or the one called `x`.
 pub fn read(world: &dyn World, path: &Path) -> Result<Given, Stop> {
     let name = path.display().to_string();
     let (content_max, values_max) = weights::limits(world.memory_to_spare());
     let content = world.read(path, content_max)?;
     let refused = |what: String| {
-        let help = "save one array [examples, inputs] of float32: `numpy.savez(\"probe.npz\", x=x)`";
+        let help = "save one array [examples, inputs], or [examples, channels, height, width], of float32: \
+                    `numpy.savez(\"probe.npz\", x=x)`";
         Err(Stop::Refused(Refusal::error("G0829", what, help)))
     };
     let file = match weights::read(&name, &content, values_max) {
         Ok(file) => file,
         Err(refusal) => return refused(refusal.message),
     };
-    let fits: Vec<_> = file.tensors.iter().filter(|tensor| tensor.shape.len() == 2).collect();
+    let fits: Vec<_> = file.tensors.iter().filter(|tensor| matches!(tensor.shape.len(), 2 | 4)).collect();
     let tensor = match fits[..] {
         [one] => one,
         _ => match fits.iter().find(|tensor| tensor.name == "x") {
             Some(named) => named,
-            None => return refused(format!("`{}` holds {} arrays [examples, inputs]", short(&name), fits.len())),
+            None => return refused(format!("`{}` holds {} arrays of examples", short(&name), fits.len())),
         },
     };
     match &tensor.values {
         Values::Numbers(values) if !values.is_empty() && values.iter().all(|value| value.is_finite()) => {
-            Ok(Given { name, width: tensor.shape[1], values: values.clone() })
+            Ok(Given { name, shape: tensor.shape[1..].to_vec(), values: values.clone() })
         }
         Values::Numbers(_) => {
             refused(format!("`{}` of `{}` is not finite, or empty", short(&tensor.name), short(&name)))
@@ -52,16 +54,39 @@ pub fn read(world: &dyn World, path: &Path) -> Result<Given, Stop> {
 impl Given {
     /// How many there are.
     pub fn examples(&self) -> usize {
-        self.values.len() / self.width.max(1)
+        self.values.len() / self.width().max(1)
+    }
+
+    fn width(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Height and width, where they are images.
+    pub fn area(&self) -> Option<(usize, usize)> {
+        match self.shape[..] {
+            [_, height, width] => Some((height, width)),
+            _ => None,
+        }
     }
 
     /// As the run takes it. Refused when the network reads another number of inputs.
     pub fn dataset(self, program: &Program) -> Result<(Dataset, String), Refusal> {
-        let inputs = inputs(program);
-        if self.width != inputs {
-            let message =
-                format!("the examples of `{}` have {} inputs, the network {inputs}", short(&self.name), self.width);
-            return Err(Refusal::error("G0829", message, "give examples as the network reads them"));
+        let (inputs, input) = (inputs(program), program.architecture.input);
+        let channels = program.architecture.width(input.axis).exact();
+        let is_other = self.area().is_some() && input.area.is_some() && self.shape[0] != channels;
+        if is_other || self.width() != inputs {
+            let (name, own) = (short(&self.name), &self.shape);
+            let (message, help) = match input.area {
+                Some((height, width)) => (
+                    format!("an example of `{name}` is {own:?}, and the network reads [{channels}, {height}, {width}]"),
+                    "give images with channels first: `x.transpose(0, 3, 1, 2)` where they come last",
+                ),
+                None => (
+                    format!("the examples of `{name}` have {} inputs, the network {inputs}", self.width()),
+                    "give examples as the network reads them",
+                ),
+            };
+            return Err(Refusal::error("G0829", message, help));
         }
         let told = format!("{} examples of {}", self.examples().min(PROBED), self.name);
         Ok((dataset(program, self.values), told))
@@ -97,8 +122,8 @@ fn dataset(program: &Program, values: Vec<f32>) -> Dataset {
         header: Header {
             examples,
             test_examples: None,
-            inputs: width,
-            area: None,
+            inputs: program.architecture.width(program.architecture.input.axis).exact(),
+            area: program.architecture.input.area,
             task: program.architecture.task,
             outputs: program.architecture.width(program.architecture.output().axis).exact(),
             class_names: Vec::new(),

@@ -57,11 +57,26 @@ const VALUES: usize = 4_000_000;
 /// Assumptions that the comment lists.
 const ASSUMED_MAX: usize = 40;
 
+/// What stands above the data.
+fn placeholder(proposal: &Proposal) -> String {
+    match proposal.reads_images() {
+        true => format!(
+            "# A placeholder: put your own images here, as in `data images \"folder\"` or `data cifar10`, with {} channels,\n\
+             # scaled as where the weights were trained. Layers are judged by the size of the images.",
+            proposal.inputs().unwrap_or(1)
+        ),
+        false => "# A placeholder of generated points, which have the right width and teach nothing: put your own data here, as in\n\
+             # `data csv \"mine.csv\" { target \"label\" }`, scaled as where the weights were trained."
+            .into(),
+    }
+}
+
 fn write(proposal: &Proposal, title: &str, name: &str, hint: &str) -> String {
     let (inputs, outputs) = (proposal.inputs().unwrap_or(1), proposal.outputs().unwrap_or(1));
     // Twenty of every class, so that each part has some.
     let samples = (VALUES / inputs.max(1)).clamp(200, 1000).max(outputs * 20);
     let (data, metrics) = match outputs {
+        _ if proposal.reads_images() => ("npz \"images.npz\" {\n  x x\n  y y\n  layout nchw".to_string(), "accuracy"),
         1 => (format!("teacher {{\n  samples {samples}\n  inputs {inputs}\n  outputs 1"), "rmse r2"),
         _ => (format!("blobs {{\n  samples {samples}\n  inputs {inputs}\n  classes {outputs}"), "accuracy"),
     };
@@ -89,8 +104,7 @@ grow 1
 experiment \"{title}\"
 seed 1
 
-# A placeholder of generated points, which have the right width and teach nothing: put your own data here, as in
-# `data csv \"mine.csv\" {{ target \"label\" }}`, scaled as where the weights were trained.
+{placeholder}
 data {data}
   normalize none
   batch 32
@@ -105,5 +119,6 @@ train 10 epochs {{
 }}
 {growth}",
         model = proposal.text(name),
+        placeholder = placeholder(proposal),
     )
 }

@@ -53,10 +53,33 @@ pub fn arrange(format: Format, parts: &mut Parts) -> Arranged {
         out.assumed
             .push(format!("activations are not in the file: `relu` is a guess for all but the last layer{symbol}"));
     }
+    images(parts, &mut out);
     places(parts, &mut out);
     epsilon(parts, &mut out);
     equal(parts, &mut out.assumed);
     out
+}
+
+/// What no file says of a network that reads images, and what growrun does not have there.
+fn images(parts: &mut Parts, out: &mut Arranged) {
+    if !parts.products.iter().any(|product| product.kernel.is_some()) {
+        return;
+    }
+    out.assumed.push(
+        "pools, strides and paddings are not in the file: none, 1 and `same` are a guess; write them as they were"
+            .into(),
+    );
+    for (at, _) in
+        out.units.iter().filter(|unit| parts.products[unit.product].kernel.is_some()).filter_map(|unit| unit.norm)
+    {
+        let norm = &parts.norms[at];
+        if norm.kind != Norm::Batch {
+            parts.problems.push(format!(
+                "`{}` is a norm behind a convolution, and has no running statistics: growrun has batch norms there",
+                short(&norm.stem)
+            ));
+        }
+    }
 }
 
 /// Tensors under two names.
@@ -182,7 +205,8 @@ fn chain(parts: &mut Parts, in_file: bool, assumed: &mut Vec<String>) -> Vec<usi
         return file;
     }
     let mut named = file.clone();
-    named.sort_by_cached_key(|at| natural(&products[*at].stem));
+    // A vector becomes no image again.
+    named.sort_by_cached_key(|at| (products[*at].kernel.is_none(), natural(&products[*at].stem)));
     let (order, how) = match chains(products, &named) {
         true => (named, "names"),
         false => match by_widths(products, &named) {
@@ -211,12 +235,12 @@ fn chain(parts: &mut Parts, in_file: bool, assumed: &mut Vec<String>) -> Vec<usi
 }
 
 fn chains(products: &[Product], order: &[usize]) -> bool {
-    order.windows(2).all(|pair| products[pair[0]].units == products[pair[1]].inputs)
+    order.windows(2).all(|pair| products[pair[1]].follows(&products[pair[0]]))
 }
 
 /// Where the layers do not follow on each other.
 fn gaps(products: &[Product], order: &[usize]) -> String {
-    let mut gaps = order.windows(2).filter(|pair| products[pair[0]].units != products[pair[1]].inputs);
+    let mut gaps = order.windows(2).filter(|pair| !products[pair[1]].follows(&products[pair[0]]));
     let pair = gaps.next().expect("the layers do not chain");
     let (before, after) = (&products[pair[0]], &products[pair[1]]);
     let more = match gaps.count() {

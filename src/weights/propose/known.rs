@@ -1,6 +1,6 @@
 //! The block of a run's result, whose record says all of it: nothing is guessed here.
 
-use super::{Known, Proposal, ProposedLayer, ProposedNorm, line, shown, too_long};
+use super::{Known, Proposal, ProposedKind, ProposedLayer, ProposedNorm, line, shown, too_long};
 use crate::base::text::short;
 use crate::nn::{Architecture, Layer};
 use crate::weights::{File, Values, moments};
@@ -44,9 +44,6 @@ fn unwritable(layer: &Layer) -> Option<String> {
     if !is_name || ["all", "map"].contains(&layer.name.as_str()) {
         return Some(format!("the record has a layer `{name}`, which is no name in a schedule"));
     }
-    if !["dense", "residual"].contains(&layer.kind.doc().word) {
-        return Some(format!("`{name}` is a {} layer, which growrun cannot read yet", layer.kind.doc().word));
-    }
     if settings.parametric {
         return Some(format!(
             "`{name}` mixes its activation with what it reads by a share that a growth put in and training has changed, \
@@ -65,11 +62,21 @@ fn unwritable(layer: &Layer) -> Option<String> {
 
 fn proposed(layer: &Layer, architecture: &Architecture) -> ProposedLayer {
     let settings = &layer.settings;
-    let values = architecture.width(layer.input.axis).exact() * layer.input.values_per_unit();
+    let width = architecture.width(layer.input.axis).exact();
+    let pixels = layer.input.values_per_unit();
+    let (inputs, kind) = match (settings.pooling, layer.output.area) {
+        (Some(pooling), _) => (width, ProposedKind::Pool(pooling)),
+        (None, Some(_)) => {
+            let (kernel, stride, padding) = (settings.kernel, settings.stride, settings.padding);
+            (width, ProposedKind::Conv { kernel, stride, padding })
+        }
+        (None, None) => (width * pixels, ProposedKind::Dense { pixels: 1 }),
+    };
     ProposedLayer {
         name: layer.name.clone(),
         in_file: layer.name.clone(),
-        inputs: values,
+        inputs,
+        kind,
         units: architecture.width(layer.output.axis).exact(),
         activation: settings.activation,
         norm: settings.norm.map(|kind| ProposedNorm { kind, epsilon: settings.norm_epsilon }),
@@ -126,7 +133,8 @@ fn hidden(architecture: &Architecture) -> Option<String> {
         .filter(|layer| !layer.block.is_empty())
         .flat_map(|layer| [layer.input.axis, layer.output.axis])
         .collect();
-    let layers: Vec<&Layer> = architecture.all_layers().filter(|layer| layer.block.is_empty()).collect();
+    let layers: Vec<&Layer> =
+        architecture.all_layers().filter(|layer| layer.block.is_empty() && layer.settings.pooling.is_none()).collect();
     let free = layers
         .into_iter()
         .rev()

@@ -2,7 +2,8 @@
 
 use super::arrange::Unit;
 use super::parts::Parts;
-use super::{Map, Proposal, ProposedLayer, ProposedNorm, can_be_quoted, shown};
+use super::{Map, Proposal, ProposedKind, ProposedLayer, ProposedNorm, can_be_quoted, shown};
+use crate::nn::architecture::{Padding, Pooling};
 use crate::nn::{Activation, layers};
 use crate::weights::File;
 use crate::weights::names::meaning;
@@ -79,6 +80,11 @@ pub fn name(file: &File, parts: &Parts, units: &[Unit], proposal: &mut Proposal)
     let mut next = 1;
     for (place, unit) in units.iter().enumerate() {
         let product = &parts.products[unit.product];
+        let before = place.checked_sub(1).map(|place| &parts.products[units[place].product]);
+        let channels = before.filter(|before| before.kernel.is_some() && product.kernel.is_none()).map(|one| one.units);
+        if channels == Some(product.inputs) {
+            proposal.layers.push(pooled(product.inputs, &mut taken));
+        }
         let name = if is_name(&product.stem) {
             product.stem.clone()
         } else if place + 1 == units.len() && place > 0 && taken.insert("out".into()) {
@@ -101,11 +107,38 @@ pub fn name(file: &File, parts: &Parts, units: &[Unit], proposal: &mut Proposal)
             in_file: product.stem.clone(),
             inputs: product.inputs,
             units: product.units,
+            kind: match product.kernel {
+                Some(kernel) => ProposedKind::Conv { kernel, stride: 1, padding: Padding::Same },
+                None => ProposedKind::Dense { pixels: channels.map_or(1, |channels| product.inputs / channels) },
+            },
             activation: unit.activation,
             norm: unit.norm.map(|(at, epsilon)| ProposedNorm { kind: parts.norms[at].kind, epsilon }),
             bias: product.bias.is_some(),
             dropout: unit.dropout,
         });
+    }
+    // What ends in images is to give numbers.
+    if let Some(last) = units.last().map(|unit| &parts.products[unit.product]).filter(|last| last.kernel.is_some()) {
+        proposal.layers.push(pooled(last.units, &mut taken));
+    }
+}
+
+/// The mean of all pixels of each channel, which a dense layer can read that reads one number a channel.
+fn pooled(channels: usize, taken: &mut HashSet<String>) -> ProposedLayer {
+    let mut name = "pooled".to_string();
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
+    ProposedLayer {
+        in_file: String::new(),
+        name,
+        inputs: channels,
+        units: channels,
+        kind: ProposedKind::Pool(Pooling::Global),
+        activation: Activation::Linear,
+        norm: None,
+        bias: false,
+        dropout: 0.0,
     }
 }
 
@@ -122,7 +155,7 @@ impl Mapper<'_> {
         if stem == to {
             return;
         }
-        let line = |tensor: &str, to: String| Map { tensor: tensor.into(), to, transpose: false };
+        let line = |tensor: &str, to: String| Map { tensor: tensor.into(), to, transpose: false, channels: None };
         if self.is_read_as_itself(stem) {
             self.proposal.maps.push(line(stem, to.into()));
             return;

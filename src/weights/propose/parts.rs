@@ -3,6 +3,7 @@
 use super::{File, shown};
 use crate::base::text::short;
 use crate::nn::architecture::Norm;
+use crate::nn::layers::PIXELS_MAX;
 use crate::weights::names::{Part, meaning, wrapper};
 use crate::weights::{Format, Values, moments};
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,8 @@ pub struct Product {
     pub bias: Option<usize>,
     pub inputs: usize,
     pub units: usize,
+    /// Pixels of a side of its kernel, where it is a convolution; `inputs` are channels then.
+    pub kernel: Option<usize>,
     /// Where the layer begins in the file.
     pub at: usize,
 }
@@ -28,6 +31,17 @@ pub struct NormPart {
     pub statistics: Option<(usize, usize)>,
     pub width: usize,
     pub at: usize,
+}
+
+impl Product {
+    /// Whether it can read what `before` gives: a dense layer reads all pixels of a convolution's channels.
+    pub fn follows(&self, before: &Product) -> bool {
+        match (before.kernel, self.kernel) {
+            (Some(_), None) => before.units > 0 && self.inputs.is_multiple_of(before.units),
+            (None, Some(_)) => false,
+            _ => before.units == self.inputs,
+        }
+    }
 }
 
 impl NormPart {
@@ -176,7 +190,7 @@ impl Parts {
                 return Err(tells(format!("holds {wrong} NaN or infinite of {} values; {help}", values.len())));
             }
             let slot = match (part, dimensions) {
-                (Part::Weight | Part::Kernel, 2) => 0,
+                (Part::Weight | Part::Kernel, 2 | 4) => 0,
                 (Part::Weight | Part::Gain, 1) => 1,
                 (Part::Bias | Part::Shift, 1) => 2,
                 (Part::Mean, 1) => 3,
@@ -212,10 +226,18 @@ impl Parts {
                     format!("`{stem}` is the name of a product and of a norm; `map` their tensors by hand").into()
                 );
             }
-            let (units, inputs) = match (part, &file.tensors[weight].shape[..]) {
-                (Part::Kernel, [inputs, units]) | (_, [units, inputs]) => (*units, *inputs),
-                _ => unreachable!("a weight has two dimensions"),
+            let (units, inputs, taps) = match (part, &file.tensors[weight].shape[..]) {
+                (Part::Kernel, [inputs, units]) | (_, [units, inputs]) => (*units, *inputs, None),
+                (Part::Kernel, [tall, wide, inputs, units]) | (_, [units, inputs, tall, wide]) => {
+                    (*units, *inputs, Some((*tall, *wide)))
+                }
+                _ => unreachable!("a weight has two dimensions, or four"),
             };
+            if let Some((tall, wide)) = taps.filter(|(tall, wide)| tall != wide || *tall > PIXELS_MAX) {
+                let what = format!("has a kernel of {tall}×{wide} pixels; here it is a square of at most {PIXELS_MAX}");
+                return Err(Trouble::Of(weight, what));
+            }
+            let kernel = taps.map(|(tall, _)| tall);
             if let Some((bias, _)) = bias
                 && width(Some((bias, part))) != Some(units)
             {
@@ -226,7 +248,7 @@ impl Parts {
                 )
                 .into());
             }
-            let product = Product { stem: group.stem, weight, bias: place(bias), inputs, units, at: first };
+            let product = Product { stem: group.stem, weight, bias: place(bias), inputs, units, kernel, at: first };
             self.products.push(product);
             return Ok(());
         }
@@ -285,7 +307,9 @@ fn foreign(name: &str, part: Part, dimensions: usize) -> Option<&'static str> {
         return Some("is an embedding");
     }
     match part {
-        Part::Weight | Part::Kernel if (3..=5).contains(&dimensions) => Some("is a convolution"),
+        Part::Weight | Part::Kernel if matches!(dimensions, 3 | 5) => {
+            Some("is a convolution over lines or volumes instead of images")
+        }
         _ => None,
     }
 }

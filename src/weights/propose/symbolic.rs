@@ -31,7 +31,7 @@ pub fn arrange(file: &File, parts: &mut Parts, symbol: &[SymbolLayer]) -> Arrang
     out.activations_known = true;
     for pair in out.units.windows(2) {
         let (before, after) = (&parts.products[pair[0].product], &parts.products[pair[1].product]);
-        if before.units != after.inputs {
+        if !after.follows(before) {
             parts.problems.push(format!(
                 "`{}` reads {} numbers, and `{}` before it gives {}: the symbol is of another network",
                 short(&after.stem),

@@ -27,10 +27,17 @@ fn proposed(file: &File, symbol: Option<&[SymbolLayer]>) -> Proposal {
             let mut want = |name: &str, role: Role, extents: &[usize]| {
                 let name = format!("{}.{name}", layer.name);
                 let axes = vec![None; extents.len()];
-                wanted.push(Wanted { name, role, extents: extents.iter().map(|extent| Some(*extent)).collect(), axes });
+                let extents = extents.iter().map(|extent| Some(*extent)).collect();
+                wanted.push(Wanted { name, role, extents, axes, form: Default::default() });
             };
             let units = layer.units;
-            want("weight", Role::Weight, &[units, layer.inputs]);
+            match layer.kind {
+                ProposedKind::Pool(_) => continue,
+                ProposedKind::Dense { .. } => want("weight", Role::Weight, &[units, layer.inputs]),
+                ProposedKind::Conv { kernel, .. } => {
+                    want("weight", Role::Weight, &[units, layer.inputs, kernel, kernel]);
+                }
+            }
             if layer.bias {
                 want("bias", Role::Bias, &[units]);
             }
@@ -174,8 +181,9 @@ fn what_does_not_fit_says_why_in_a_line() {
     type Case<'c> = (&'c [(&'c str, &'c [usize])], &'c str);
     let cases: &[Case] = &[
         (
-            &[("conv1.weight", &[8, 1, 3, 3]), ("conv1.bias", &[8])],
-            "`conv1.weight` [8, 1, 3, 3] is a convolution, which growrun does not read yet",
+            &[("conv1.weight", &[8, 1, 3]), ("conv1.bias", &[8])],
+            "`conv1.weight` [8, 1, 3] is a convolution over lines or volumes instead of images, which growrun does not \
+             read yet",
         ),
         (&[("lstm.weight_ih_l0", &[8, 4])], "belongs to a recurrent layer"),
         (&[("gru/recurrent_kernel", &[8, 4])], "belongs to a recurrent layer"),
@@ -445,10 +453,74 @@ fn a_lone_vector_and_a_batch_norm_without_statistics_are_not_taken_silently() {
 #[test]
 fn what_many_tensors_are_is_said_once() {
     let names: Vec<String> = (0..12).map(|at| format!("conv{at}.weight")).collect();
-    let tensors: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[8, 1, 3, 3][..])).collect();
+    let tensors: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[8, 1, 3][..])).collect();
     let proposal = block(Format::PyTorch, &tensors);
-    let expected = "12 tensors: `conv0.weight` [8, 1, 3, 3], `conv1.weight` [8, 1, 3, 3], `conv2.weight` [8, 1, 3, 3], \
-                    …: each is a convolution, which growrun does not read yet";
+    let expected = "12 tensors: `conv0.weight` [8, 1, 3], `conv1.weight` [8, 1, 3], `conv2.weight` [8, 1, 3], \
+                    …: each is a convolution over lines or volumes instead of images, which growrun does not read yet";
     assert_eq!(proposal.problems[0], expected);
     assert_eq!(proposal.problems.len(), 2);
+}
+
+#[test]
+fn convolutions_are_read_and_what_lies_between_is_said_to_be_a_guess() {
+    let torch: &[(&str, &[usize])] = &[
+        ("c1.weight", &[6, 3, 5, 5]),
+        ("bn1.weight", &[6]),
+        ("bn1.bias", &[6]),
+        ("bn1.running_mean", &[6]),
+        ("bn1.running_var", &[6]),
+        ("c2.weight", &[8, 6, 3, 3]),
+        ("c2.bias", &[8]),
+        ("fc1.weight", &[20, 8 * 49]),
+        ("fc1.bias", &[20]),
+        ("fc2.weight", &[10, 20]),
+        ("fc2.bias", &[10]),
+    ];
+    let expected = "  map \"bn1\" to c1.norm
+  # activations are not in the file: relu is a guess
+  c1  conv 6 kernel 5 relu norm batch bias no
+  c2  conv 8 kernel 3 relu
+  # `fc1` reads 49 pixels of each channel, such as 7×7: pools and strides before it make them
+  fc1 dense 20 relu
+  fc2 dense 10
+";
+    // A file that is sorted by name has the convolutions first all the same.
+    for (format, sorted) in [(Format::PyTorch, false), (Format::Safetensors, true)] {
+        let mut tensors = torch.to_vec();
+        if sorted {
+            tensors.sort();
+        }
+        let file = file(format, &tensors);
+        let proposal = propose(&file, None);
+        assert_eq!((proposal.body().as_str(), &proposal.problems[..]), (expected, &[][..]));
+        assert!(proposal.assumed.iter().any(|text| text.starts_with("pools, strides and paddings")));
+        assert_eq!((proposal.inputs(), proposal.reads_images(), proposal.hidden()), (Some(3), true, Some("fc1")));
+    }
+    // One number a channel: the mean of its pixels; and what ends in images has one, too.
+    let keras: &[(&str, &[usize])] =
+        &[("c1/kernel", &[3, 3, 1, 4]), ("c2/kernel", &[1, 1, 4, 8]), ("out/kernel", &[8, 10])];
+    let expected = "  # activations are not in the file: relu is a guess
+  c1     conv 4 kernel 3 relu bias no
+  c2     conv 8 kernel 1 relu bias no
+  pooled pool global
+  out    dense 10 bias no
+";
+    assert_eq!(block(Format::Npz, keras).body(), expected);
+    let ends = block(Format::Npz, &keras[..2]).body();
+    assert!(ends.ends_with("c2     conv 8 kernel 1 linear bias no\n  pooled pool global\n"), "{ends}");
+}
+
+#[test]
+fn convolutions_that_growrun_does_not_have_are_named() {
+    let said = |tensors: &[(&str, &[usize])]| block(Format::PyTorch, tensors).problems.join("\n");
+    let wide = said(&[("c1.weight", &[6, 3, 1, 5]), ("out.weight", &[2, 6])]);
+    assert!(wide.contains("`c1.weight` [6, 3, 1, 5] has a kernel of 1×5 pixels; here it is a square"), "{wide}");
+    let depthwise = said(&[("c1.weight", &[6, 3, 3, 3]), ("c2.weight", &[6, 1, 3, 3]), ("out.weight", &[2, 6])]);
+    assert!(depthwise.contains("`c2` reads 1 numbers, and `c1` before it gives 6"), "{depthwise}");
+    let flat = said(&[("c1.weight", &[6, 3, 3, 3]), ("out.weight", &[2, 25])]);
+    assert!(flat.contains("`out` reads 25 numbers, and `c1` before it gives 6"), "{flat}");
+    let group = said(&[("c1.weight", &[6, 3, 3, 3]), ("n.weight", &[6]), ("n.bias", &[6]), ("out.weight", &[2, 6])]);
+    assert!(group.contains("`n` is a norm behind a convolution"), "{group}");
+    let nothing = said(&[("c1.weight", &[6, 0, 3, 3])]);
+    assert!(nothing.contains("holds no values"), "{nothing}");
 }

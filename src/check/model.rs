@@ -559,11 +559,17 @@ impl Reader<'_> {
             );
         }
         if let Some(outputs) = self.ends.outputs
+            && last.output.area.is_none()
             && read.architecture.width(last.output.axis) != Width::exactly(outputs)
             && !read.doubtful.contains(&last.name)
         {
             let width = read.architecture.width(last.output.axis);
-            let span = read.causes.get(&last.name).map_or(section.keyword.span, |cause| cause.span);
+            let name = self.names.get(&last.name).copied().unwrap_or(section.keyword.span);
+            let span = read.causes.get(&last.name).map_or(name, |cause| cause.span);
+            let help = match last.settings.pooling {
+                None => format!("write `{} {} {outputs}`", last.name, last.kind.doc().word),
+                Some(_) => format!("let what comes before it have {outputs} channels, or add `out dense {outputs}`"),
+            };
             let what = match self.ends.task {
                 Task::Classification => "classes",
                 Task::Regression => "numbers to predict",
@@ -575,7 +581,7 @@ impl Reader<'_> {
                     format!("`{}` gives {width} outputs, but the data has {outputs} {what}", last.name),
                 )
                 .here(format!("{width} wide"))
-                .help(format!("write `{} {} {outputs}`", last.name, last.kind.doc().word)),
+                .help(help),
             );
         }
         read

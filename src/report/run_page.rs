@@ -308,7 +308,11 @@ fn events_table(m: &mut Markup, run: &Run) {
                 });
                 m.tag("td", &[], |m| {
                     m.text(&cut(&what, 200));
-                    let method = format!("method {}", cut(&event.method, 40));
+                    // A kernel grows in one way only.
+                    let method = match event.method.as_str() {
+                        "" => String::new(),
+                        method => format!("method {}", cut(method, 40)),
+                    };
                     m.leaf("small", &[], &why.map_or(method, |why| cut(&why, 300)));
                 });
                 m.tag("td", &[], |m| {

@@ -94,11 +94,15 @@ fn cut<'a, T: Real>(
     items
 }
 
+/// Pieces for every thread of what goes image by image: twice as many as elsewhere, because whoever is done first waits
+/// for a whole piece.
+const PIECES_PER_THREAD: usize = 8;
+
 /// Pieces that so many examples are cut into.
 pub(super) fn number(compute: &Compute, examples: usize) -> usize {
     match compute.sharing() {
         1 => 1,
-        threads => (super::pass::PIECES_PER_THREAD * threads).min(examples).max(1),
+        threads => (PIECES_PER_THREAD * threads).min(examples).max(1),
     }
 }
 

@@ -2,6 +2,7 @@
 # What `growrun export` writes, in the hands of the tools that it is for: onnx.checker, ONNX Runtime, PyTorch and numpy.
 # Networks with every activation, norm and block are trained, exported to every target, and
 #
+#   - (those of convolutions in images.py)
 #   - predict the same as `growrun predict`, to 1e-5 of the outputs' size;
 #   - train on in PyTorch with the exported optimiser, and the first step is the one that growrun itself does next;
 #   - entries that have had no update yet take a larger first step there, by the factor of docs/export.md.
@@ -28,3 +29,4 @@ case $growrun in /*) ;; *) growrun=$PWD/$growrun ;; esac
 
 cp tests/evidence/export/*.grow "$work"
 "$python" tests/evidence/export/check.py "$work" "$growrun"
+"$python" tests/evidence/export/images.py "$work" "$growrun"

@@ -122,10 +122,10 @@ fn to_the_largest<T: Real>(
         }
         for x in x.chunks_exact_mut(width) {
             for x in &mut x[column * size..][..size] {
-                for lane in 0..LANES {
-                    let is_it = x.0[lane] == y.0[lane];
-                    x.0[lane] = if is_it { left[lane] } else { T::ZERO };
-                    left[lane] = if is_it { T::ZERO } else { left[lane] };
+                for ((x, &y), left) in x.0.iter_mut().zip(&y.0).zip(&mut left) {
+                    let is_it = *x == y;
+                    *x = if is_it { *left } else { T::ZERO };
+                    *left = if is_it { T::ZERO } else { *left };
                 }
             }
         }

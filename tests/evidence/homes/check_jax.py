@@ -5,6 +5,7 @@ import numpy
 import optax
 import safetensors.numpy
 from common import OWN, PAGE, apply, end, is_bitwise, relative, row, updates
+from flax import linen as nn
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 from net import Net, load
@@ -81,4 +82,39 @@ state = nnx.state(wide)
 nnx.replace_by_pure_dict(state, unflatten_dict(dict(numpy.load(OWN / "nnx_grown.npz")), sep="/"))
 nnx.update(wide, state)
 row("nnx, pad: outputs, share of their size", relative(wide(x), two(x)), 1e-12)
+
+
+# Convolutions of images that are no squares: kernels [h, w, in, out], and [h·w·c, out] behind the flatten.
+class Images(nn.Module):
+    one: int = 6
+    two: int = 8
+    kernel: int = 3
+    extra: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.BatchNorm(use_running_average=True, name="bn1")(nn.Conv(self.one, (3, 3), name="c1")(x)))
+        side = (self.kernel, self.kernel)
+        x = nn.relu(nn.Conv(self.two, side, name="c2")(nn.max_pool(x, (2, 2), (2, 2))))
+        if self.extra:
+            x = nn.relu(nn.Conv(self.two, side, name="c3")(x))
+        return nn.Dense(10, name="out")(nn.max_pool(x, (2, 2), (2, 2)).reshape(len(x), -1))
+
+
+x = numpy.random.default_rng(5).normal(size=(200, 20, 12, 3)).astype("f4")
+old = jax.tree.map(lambda a: a.astype("f4"), Images().init(jax.random.key(0), x))
+numpy.savez(OWN / "images.npz", **{k: numpy.asarray(v) for k, v in flatten_dict(old, sep="/").items()})
+numpy.savez(OWN / "probe.npz", x=x.transpose(0, 3, 1, 2))
+BLOCK = """model { map "bn1" to c1.norm
+c1 conv 6 kernel 3 relu norm batch; p1 pool max 2; c2 conv 8 kernel 3 relu; p2 pool max 2; out dense 10 }
+"""
+EVENTS = "widen c1..c2 by 2x; widen c2 kernel to 5; insert identity after c2 as c3"
+apply(f"{BLOCK}at start {{ {EVENTS} }}", OWN / "images.npz", OWN / "images_grown.npz", "--probe", OWN / "probe.npz")
+kept = numpy.load(OWN / "images_grown.npz")
+new = unflatten_dict({tuple(name.split("/")): kept[name] for name in kept})
+for dtype, bound in (("float32", 1e-5), ("float64", 1e-12)):
+    outputs = []
+    for net, variables in ((Images(), old), (Images(12, 16, 5, True), new)):
+        outputs.append(net.apply(jax.tree.map(lambda a: a.astype(dtype), variables), x.astype(dtype)))
+    row(f"Flax, images: outputs in {dtype}, share of their size", relative(outputs[1], outputs[0]), bound)
 end()

@@ -164,4 +164,45 @@ for what, word, act, norm, make, steps, grow in [
     compare(what, old, new, exact)
     new_state = load_file(OWN / f"{word}.optimizer.safetensors")
     goes_on(what, old, by_name(old, optimizer), new, new_state, make, steps, make is adam, exact)
+
+
+# Convolutions: channels, a kernel and a layer, through pools and a flatten.
+def images(one, two, kernel, extra=False):
+    parts = OrderedDict(c1=nn.Conv2d(2, one, 3, padding=1), bn1=nn.BatchNorm2d(one), act1=nn.ReLU(), p1=nn.MaxPool2d(2))
+    parts |= {"c2": nn.Conv2d(one, two, kernel, padding=kernel // 2), "act2": nn.ReLU()}
+    if extra:
+        parts |= {"c3": nn.Conv2d(two, two, kernel, padding=kernel // 2), "act3": nn.ReLU()}
+    return nn.Sequential(parts | {"p2": nn.AvgPool2d(2), "flat": nn.Flatten(), "out": nn.Linear(two * 4 * 3, 3)})
+
+
+X = torch.randn(1000, 2, 16, 12)
+Y = X.mean((2, 3)).abs().argmax(1)
+old = images(6, 8, 3)
+optimizer = adam(old.parameters())
+for _ in range(60):
+    x = torch.randn(64, 2, 16, 12)
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(old(x), x.mean((2, 3)).abs().argmax(1)).backward()
+    optimizer.step()
+torch.save({"model": old.state_dict(), "optimizer": optimizer.state_dict()}, OWN / "old.pt")
+numpy.savez(OWN / "probe.npz", x=X[:64].numpy())
+BLOCK = """model { map "bn1" to c1.norm
+c1 conv 6 kernel 3 relu norm batch; p1 pool max 2; c2 conv 8 kernel 3 relu; p2 pool avg 2; out dense 3 }
+"""
+for what, events, wide, exact in [
+    ("channels, a layer", "widen c1..c2 by 2x; insert identity after c2 as c3", (12, 16, 3, True), True),
+    ("channels, a kernel, a layer", "widen c1..c2 by 2x; widen c2 kernel to 5; insert identity after c2 as c3", (12, 16, 5, True), True),
+    ("channels by split", "widen c1..c2 by 2x method split", (12, 16, 3), False),
+]:
+    out = OWN / f"images_{what.replace(', ', '_').replace(' ', '_')}.safetensors"
+    said = apply(f"{BLOCK}at start {{ {events} }}", OWN / "old.pt", out, "--probe", OWN / "probe.npz")
+    new, state = images(*wide), load_file(out.with_suffix(".optimizer.safetensors"))
+    new.load_state_dict(load_file(out))
+    row(f"images, {what}: drift by growrun", max(event["drift"] for event in said["events"]), 1e-5)
+    # A kernel that grew sums in another order.
+    compare(f"images, {what}", old, new, exact and wide[2] == 3)
+    assert all(state[f"{name}.exp_avg"].shape == p.shape for name, p in new.named_parameters())
+    if what == "channels, a layer":
+        # `pad` puts new channels behind; behind the flatten each keeps its pixels, so old entries are a corner there, too.
+        goes_on(f"images, {what}", old, by_name(old, optimizer), new, state, adam, 60, exact=True)
 end()

@@ -6,7 +6,7 @@ use super::graph::Sum;
 use super::pass::{PIECES_PER_THREAD, Pieces, pieces};
 use super::passage::Passage;
 use super::product::{Held, Product, Source};
-use super::window::Window;
+use super::window::{Told, Window};
 use crate::tensor::kernels::{self, Left, Path};
 use crate::tensor::{Batch, Compute, LANES, Line, Panels, Real, panels};
 use smallvec::SmallVec;
@@ -117,7 +117,7 @@ enum Gradient<'a, T> {
         parameter: usize,
         window: &'a Window,
         x: Batch<'a, T>,
-        d: Batch<'a, T>,
+        d: Told<'a, T>,
         panel: usize,
         /// First channel, and how many.
         channels: (usize, usize),
@@ -187,9 +187,11 @@ impl<T: Real> Gradient<'_, T> {
                 g1.fill(Line::ZERO);
                 let mut total = [Line::ZERO; 2];
                 let total_if = bias.is_some().then_some(&mut total);
-                match window.is_first {
-                    true => window.correlate_first(path, *x, *d, (*panel, pair), scratch, [g0, g1], total_if),
-                    false => window.correlate(path, *x, *d, (*panel, pair), *channels, [g0, g1], total_if),
+                match (window.is_first, *d) {
+                    (false, Told::Whole(d)) => {
+                        window.correlate(path, *x, d, (*panel, pair), *channels, [g0, g1], total_if);
+                    }
+                    (_, d) => window.correlate_first(path, *x, d, (*panel, pair), scratch, [g0, g1], total_if),
                 }
                 if let Some((parameter, target)) = bias {
                     for (at, total) in total.iter().enumerate().take(target.value.len()) {
@@ -269,7 +271,7 @@ fn cut_window<'a, T: Real>(
     bias: Option<&'a mut Held<T>>,
     window: &'a Window,
     x: Batch<'a, T>,
-    d: Batch<'a, T>,
+    d: Told<'a, T>,
     keep: bool,
     sums: &'a mut [Line<T>],
     scratch: &mut &'a mut [Line<T>],
@@ -349,7 +351,9 @@ pub(super) fn gradients<T: Real>(
     let mut items: Pieces<Gradient<'_, T>> = SmallVec::new();
     let mut given: Pieces<Batch<'_, T>> = SmallVec::new();
     for (at, layer) in layers.iter_mut().enumerate() {
-        let Product { source, weight, bias, norm, blend, z, y, d, plain, in_place, window, pixels, sums, .. } = layer;
+        let Product {
+            source, weight, bias, norm, blend, z, y, d, plain, in_place, deferred, window, pixels, sums, ..
+        } = layer;
         let rows = batch * *pixels;
         if at >= lowest {
             let x = match *source {
@@ -365,6 +369,11 @@ pub(super) fn gradients<T: Real>(
             match window {
                 Some(window) => {
                     let bias = bias.as_mut();
+                    let (z, d) = (Batch::new(z, rows), d);
+                    let d = match *deferred {
+                        Some(pool) => Told::Pooled(z, &read.passages[pool]),
+                        None => Told::Whole(d),
+                    };
                     cut_window(weight, bias, window, x, d, keep, sums, &mut frames, &mut items);
                 }
                 None => {

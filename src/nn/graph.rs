@@ -295,8 +295,12 @@ impl<T: Real> Network<T> {
             && matches!(self.graph.passages[pool].way, Way::Pool(Pooling::Max(_)))
             && self.layers[at].in_place
         {
-            // Nothing but the pool has read y, so ∂L/∂z takes its place.
+            // Nothing but the pool has read y, so ∂L/∂z takes its place, or is never written down.
             let layer = &mut self.layers[at];
+            if layer.norm.is_none() && layer.window.as_ref().is_some_and(|window| window.is_first) {
+                layer.deferred = Some(pool);
+                return;
+            }
             passage::pass_down_in_place(compute, &self.graph.passages[pool], &mut layer.z, batch);
             layer.exchange();
             return layer.finish_backward(compute, batch);

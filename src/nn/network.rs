@@ -242,6 +242,7 @@ impl<T: Real> Network<T> {
             bias,
             plain: function == Function::Linear && layer.settings.dropout == 0.0 && blend.is_none(),
             in_place: false,
+            deferred: None,
             exchanged: false,
             norm,
             function,

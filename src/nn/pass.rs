@@ -120,6 +120,7 @@ pub(super) fn forward<T: Real>(
     let (rows, count) = (layer.rows(batch), panels::panels(layer.outputs));
     let (number, groups) = forward_pieces(compute, layer, batch);
     let drops = layer.dropout > 0.0 && matches!(mode, Mode::Train { .. });
+    layer.deferred = None;
     if layer.exchanged {
         layer.exchange();
     }

@@ -56,6 +56,15 @@ impl<T: Real> Passage<T> {
         Batch::new(&self.y, batch * self.rows_to)
     }
 
+    /// ∂L/∂z of one panel of one image, written over what relu gave there: only of a pool of maxima that alone reads it.
+    pub fn bring_down(&self, path: Path, panel: usize, example: usize, batch: usize, x: &mut [Line<T>]) {
+        let Way::Pool(Pooling::Max(size)) = self.way else { panic!("only a maximum leaves what it read unneeded") };
+        let here = example * self.rows_to..(example + 1) * self.rows_to;
+        let d = Batch::new(&self.d, batch * self.rows_to);
+        let (y, d) = (&self.output(batch).panel(panel)[here.clone()], &d.panel(panel)[here]);
+        kernels::pool_max_backward_in_place(path, y, d, self.area.1, size, x);
+    }
+
     /// Numbers of scratch that one piece needs.
     pub fn scratch(&self) -> usize {
         match self.way {
@@ -154,21 +163,15 @@ pub(super) fn pool<T: Real>(path: Path, pooling: Pooling, x: &[Line<T>], width: 
 /// ∂L/∂z of what a pool of maxima alone reads, written over the output of relu there: what is read is not brought into
 /// the caches twice. `x`: what it read.
 pub(super) fn pass_down_in_place<T: Real>(compute: &Compute, passage: &Passage<T>, x: &mut [Line<T>], batch: usize) {
-    let Passage { way, area, rows_from, rows_to, columns_from, .. } = *passage;
-    let Way::Pool(Pooling::Max(size)) = way else { panic!("only a maximum leaves what it read unneeded") };
-    let path = compute.path();
-    let count = panels::panels(columns_from);
-    let rows = batch * rows_from;
-    let (y, dy) = (passage.output(batch), Batch::new(&passage.d, batch * rows_to));
+    let (path, unit) = (compute.path(), passage.rows_from);
+    let count = panels::panels(passage.columns_from);
+    let rows = batch * unit;
     let x = BatchMut::new(&mut x[..count * panels::spaced(rows)], count, rows);
-    compute.each(&mut cut(compute, x, rows_from, &mut [], 0), |piece| {
-        for example in 0..piece.to.rows() / rows_from {
-            let number = piece.first + example;
-            let there = number * rows_to..(number + 1) * rows_to;
+    compute.each(&mut cut(compute, x, unit, &mut [], 0), |piece| {
+        for example in 0..piece.to.rows() / unit {
             for panel in 0..count {
-                let x = &mut piece.to.panel(panel)[example * rows_from..(example + 1) * rows_from];
-                let (y, dy) = (&y.panel(panel)[there.clone()], &dy.panel(panel)[there.clone()]);
-                kernels::pool_max_backward_in_place(path, y, dy, area.1, size, x);
+                let x = &mut piece.to.panel(panel)[example * unit..(example + 1) * unit];
+                passage.bring_down(path, panel, piece.first + example, batch, x);
             }
         }
     });

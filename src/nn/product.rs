@@ -73,6 +73,9 @@ pub(super) struct Product<T> {
     pub plain: bool,
     /// Whether the last forward pass wrote y over z.
     pub in_place: bool,
+    /// The pool that has read y, where its ∂L/∂y is brought down only for the gradient of W, image by image: of a layer
+    /// that reads the network's input nothing else asks for ∂L/∂u.
+    pub deferred: Option<usize>,
     /// Whether z and d have changed places, because ∂L/∂u was written over z.
     pub exchanged: bool,
     /// [row, out]

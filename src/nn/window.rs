@@ -18,7 +18,7 @@
 
 use super::architecture::{Layer, Padding};
 use super::pass::{Pieces, Slope, convolve};
-use super::passage;
+use super::passage::{self, Passage};
 use super::product::Product;
 use crate::tensor::kernels::{self, Left, Patches, Path, Reads, flat, flat_mut};
 use crate::tensor::{BLOCK, Batch, BatchMut, Compute, LANES, Line, Real, panels};
@@ -131,7 +131,7 @@ impl Window {
             return 0;
         }
         let patches = panels::panels(self.channels * self.taps()) * self.rows_at_once() * self.to.1;
-        self.scratch() + patches + 2 * self.channels * self.taps()
+        self.scratch() + patches + 2 * self.channels * self.taps() + 2 * self.pixels_to()
     }
 
     /// Rows of an image whose pixels are one block of a sum over pixels.
@@ -319,36 +319,41 @@ impl Window {
         &self,
         path: Path,
         x: Batch<'_, T>,
-        d: Batch<'_, T>,
+        d: Told<'_, T>,
         (panel, pair): (usize, bool),
         scratch: &mut [Line<T>],
         c: [&mut [Line<T>]; 2],
         mut bias: Option<&mut [Line<T>; 2]>,
     ) {
-        let inputs = self.channels * self.taps();
+        let (inputs, unit) = (self.channels * self.taps(), self.pixels_to());
+        let panels = if pair { 2 } else { 1 };
         let (frame, rest) = scratch.split_at_mut(self.scratch());
-        let (sums, written) = rest.split_at_mut(2 * inputs);
+        let (sums, rest) = rest.split_at_mut(2 * inputs);
+        let (image, written) = rest.split_at_mut(2 * unit);
         let [c0, c1] = c;
         frame.fill(Line::ZERO);
-        for example in 0..d.rows / self.pixels_to() {
+        for example in 0..d.rows() / unit {
             self.fill(x, example, frame);
+            for (at, image) in image.chunks_exact_mut(unit).enumerate().take(panels) {
+                d.bring(path, panel + at, example, image);
+            }
             for row in (0..self.to.0).step_by(self.rows_at_once()) {
                 let rows = row..self.to.0.min(row + self.rows_at_once());
-                let pixels = rows.len() * self.to.1;
+                let (first, pixels) = (row * self.to.1, rows.len() * self.to.1);
                 self.write_down(path, frame, rows, written);
                 let a = Left::Columns { lines: written, stride: pixels, first: 0 };
-                let d = |panel: usize| &d.panel(panel)[example * self.pixels_to() + row * self.to.1..][..pixels];
+                let d = |panel: usize| &image[panel * unit + first..][..pixels];
                 let (s0, s1) = sums.split_at_mut(inputs);
                 if let Some(bias) = &mut bias {
-                    for (at, bias) in bias.iter_mut().enumerate().take(1 + usize::from(pair)) {
-                        add_sum(path, d(panel + at), bias);
+                    for (at, bias) in bias.iter_mut().enumerate().take(panels) {
+                        add_sum(path, d(at), bias);
                     }
                 }
                 if pair {
-                    kernels::product_of_two(path, a, pixels, [d(panel), d(panel + 1)], [s0, &mut s1[..inputs]]);
+                    kernels::product_of_two(path, a, pixels, [d(0), d(1)], [s0, &mut s1[..inputs]]);
                     kernels::add(path, flat(&s1[..inputs]), flat_mut(&mut *c1));
                 } else {
-                    kernels::product_of_one(path, a, pixels, d(panel), s0);
+                    kernels::product_of_one(path, a, pixels, d(0), s0);
                 }
                 kernels::add(path, flat(s0), flat_mut(&mut *c0));
             }
@@ -362,6 +367,34 @@ impl Window {
         for (panel, taps) in patches.taps.chunks(LANES).enumerate() {
             for (row, to) in rows.clone().zip(to[panel * pixels..][..pixels].chunks_mut(self.to.1)) {
                 kernels::unfold(path, &patches.numbers[row * patches.row_step..], taps, patches.step, to);
+            }
+        }
+    }
+}
+
+/// ∂L/∂u of a convolution: as it is, or as the ∂L/∂y of the pool of maxima that alone has read y, which is relu's.
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a, T> {
+    Whole(Batch<'a, T>),
+    Pooled(Batch<'a, T>, &'a Passage<T>),
+}
+
+impl<T: Real> Told<'_, T> {
+    fn rows(&self) -> usize {
+        match self {
+            Told::Whole(d) => d.rows,
+            Told::Pooled(y, _) => y.rows,
+        }
+    }
+
+    /// One panel of one image.
+    fn bring(&self, path: Path, panel: usize, example: usize, to: &mut [Line<T>]) {
+        let unit = to.len();
+        match self {
+            Told::Whole(d) => to.copy_from_slice(&d.panel(panel)[example * unit..][..unit]),
+            Told::Pooled(y, pool) => {
+                to.copy_from_slice(&y.panel(panel)[example * unit..][..unit]);
+                pool.bring_down(path, panel, example, y.rows / unit, to);
             }
         }
     }

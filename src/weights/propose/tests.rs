@@ -202,7 +202,7 @@ fn what_does_not_fit_says_why_in_a_line() {
         (&[("a.weight", &[3, 4]), ("b.weight", &[5, 6])], "`b` reads 6 numbers, and `a` before it gives 3"),
         (&[("a\"b.weight", &[3, 4])], "cannot be written in a schedule"),
         (&[("a\nb.weight", &[3, 4])], "cannot be written in a schedule"),
-        (&[], "no dense layer was found"),
+        (&[], "no layer was found"),
     ];
     for (tensors, expected) in cases {
         let proposal = block(Format::PyTorch, tensors);

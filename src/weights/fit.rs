@@ -1,5 +1,6 @@
 //! Which tensor of a file each parameter begins with, and all that does not fit.
 
+pub use super::layout::Channels;
 use super::layout::{Form, KERNEL, Layout};
 use super::names::{self, Part, meaning};
 use super::{File, Tensor, Values};
@@ -29,30 +30,6 @@ pub struct Map {
     pub transpose: bool,
     /// How the file has the values of an image that a dense layer reads, where the schedule says it.
     pub channels: Option<Channels>,
-}
-
-/// The order of an image's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channels {
-    /// Channel by channel, as PyTorch flattens.
-    First,
-    /// Pixel by pixel, as Keras and Flax do.
-    Last,
-}
-
-impl Channels {
-    pub const ALL: [Channels; 2] = [Channels::First, Channels::Last];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Channels::First => "first",
-            Channels::Last => "last",
-        }
-    }
-
-    pub fn find(word: &str) -> Option<Channels> {
-        Channels::ALL.into_iter().find(|channels| channels.word() == word)
-    }
 }
 
 /// Which tensors are looked at, and whether others may be there.
@@ -311,7 +288,11 @@ pub fn fit(file: &File, wanted: &[Wanted], scope: Scope) -> (Vec<Match>, Vec<Mis
 
 /// Whether a tensor can be what it is taken for.
 fn judge(tensor: &Tensor, place: usize, layout: Layout, wanted: &Wanted) -> Option<Misfit> {
-    if !wanted.takes(&tensor.shape, layout) {
+    // Where a width is not known here, a number of values that no width gives must not pass, and neither must none.
+    let count = |shape: &[usize]| shape.iter().try_fold(1usize, |all, extent| all.checked_mul(*extent));
+    let values = count(&tensor.shape).filter(|values| *values > 0);
+    let is_whole = values.is_some() && values == count(&wanted.known(&tensor.shape, layout));
+    if !wanted.takes(&tensor.shape, layout) || !is_whole {
         let fits_turned = !layout.turned && wanted.extents.len() > 1 && wanted.takes(&tensor.shape, KERNEL);
         return Some(Misfit::Shape { wanted: wanted.clone(), tensor: place, fits_turned });
     }
@@ -566,6 +547,18 @@ mod tests {
                 fit(&alone, &[conv.clone(), flat.clone()], Scope::Whole { maps: &maps, prefix: None });
             assert_eq!(misfits, []);
             assert_eq!(matches[1].layout, Layout { turned: true, channels_last: channels == Channels::Last });
+        }
+    }
+
+    #[test]
+    fn no_width_is_made_of_numbers_that_do_not_divide() {
+        let mut flat = Wanted { form: Form::Flat, ..want("out.weight", Role::Weight, &[3, 1, 4, 3]) };
+        flat.extents[1] = None;
+        for (read, fits) in [(12, true), (36, true), (5, false), (47, false), (0, false)] {
+            let net = file(vec![tensor("out.weight", &[3, read])]);
+            let (matches, _) = fit(&net, &[flat.clone()], Scope::Whole { maps: &[], prefix: None });
+            assert_eq!(matches.len(), usize::from(fits), "{read}");
+            assert!(matches.iter().all(|one| values(&net, one).len() == 3 * read && one.extents[1] == read / 12));
         }
     }
 

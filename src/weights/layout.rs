@@ -67,6 +67,30 @@ pub struct Layout {
     pub channels_last: bool,
 }
 
+/// The order of an image's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Channel by channel, as PyTorch flattens.
+    First,
+    /// Pixel by pixel, as Keras and Flax do.
+    Last,
+}
+
+impl Channels {
+    pub const ALL: [Channels; 2] = [Channels::First, Channels::Last];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Channels::First => "first",
+            Channels::Last => "last",
+        }
+    }
+
+    pub fn find(word: &str) -> Option<Channels> {
+        Channels::ALL.into_iter().find(|channels| channels.word() == word)
+    }
+}
+
 /// A `kernel` of Keras and Flax.
 pub const KERNEL: Layout = Layout { turned: true, channels_last: true };
 

@@ -100,7 +100,13 @@ pub fn has_growth(schedule: &Schedule) -> bool {
 
 /// Whether some growth can also be made at random.
 pub fn has_widening(schedule: &Schedule) -> bool {
-    actions(schedule).any(|phrase| is(phrase, "widen"))
+    actions(schedule).any(adds_units)
+}
+
+/// Whether a phrase widens an axis; a kernel that is widened gets zeros, by no method.
+fn adds_units(phrase: &Phrase) -> bool {
+    let says_kernel = phrase.atoms.iter().any(|atom| matches!(&atom.node, Atom::Word(word) if word == "kernel"));
+    is(phrase, "widen") && !says_kernel
 }
 
 fn actions(schedule: &Schedule) -> impl Iterator<Item = &Phrase> {
@@ -136,7 +142,7 @@ fn without_growth(schedule: &Schedule) -> Schedule {
 /// Every `widen` by method `random`, without what belongs to the method that it had.
 fn at_random(schedule: &Schedule) -> Schedule {
     let mut one = schedule.clone();
-    for phrase in one.events.iter_mut().flat_map(|event| &mut event.actions).filter(|phrase| is(phrase, "widen")) {
+    for phrase in one.events.iter_mut().flat_map(|event| &mut event.actions).filter(|phrase| adds_units(phrase)) {
         let place = phrase.atoms[0].span;
         let mut kept = Vec::with_capacity(phrase.atoms.len() + 2);
         let mut atoms = std::mem::take(&mut phrase.atoms).into_iter();

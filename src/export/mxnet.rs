@@ -86,6 +86,8 @@ impl Target for Mxnet {
     }
 
     fn next(&self, main: &str) -> String {
-        format!("`net.load_parameters(\"{main}\")` in Gluon, where `net.h1` is a Dense; `nd.load` shows the names")
+        format!(
+            "`net.load_parameters(\"{main}\")` in Gluon, in whose `net` the layers have the names of the schedule, such as `net.h1` a Dense; `nd.load` shows them"
+        )
     }
 }

@@ -137,6 +137,8 @@ impl Target for Npz {
     }
 
     fn next(&self, main: &str) -> String {
-        format!("`numpy.load(\"{main}\")` in Python; weights are [out, in], so a layer is `x @ weight.T + bias`")
+        format!(
+            "`numpy.load(\"{main}\")` in Python; weights are [out, in], so a dense layer is `x @ weight.T + bias`; those of convolutions are [out, in, height, width]"
+        )
     }
 }

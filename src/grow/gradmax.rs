@@ -99,7 +99,10 @@ pub(super) fn units<T: Real>(
     let spoken = at_zero::<T>(writer.settings.activation);
     let correction = (spoken != 0.0 && can_take_back(reader) && count > 0).then(|| Edit::MoveBias {
         layer: reader.name.clone(),
-        by: z.sum_axis(Axis(0)).iter().map(|sum| -spoken * sum).collect(),
+        // Of each output, what all its taps say.
+        by: (0..z.ncols() / taps.count())
+            .map(|out| -spoken * z.slice(s![.., out * taps.count()..(out + 1) * taps.count()]).sum())
+            .collect(),
     });
     let note = (count < wanted).then(|| {
         format!(

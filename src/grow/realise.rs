@@ -240,6 +240,7 @@ pub fn apply<T: Real>(concrete: Concrete, parameters: &mut Vec<Parameter<T>>, af
             Edit::MoveBias { layer, by } => {
                 let name = format!("{layer}.bias");
                 let bias = parameters.iter_mut().find(|p| p.name == name).expect("a layer whose bias moves has one");
+                assert_eq!(bias.value.len(), by.len(), "`{name}` moves as a whole");
                 // What is not moved keeps even the sign of its 0.
                 for (b, by) in bias.value.iter_mut().zip(by).filter(|(_, by)| *by != 0.0) {
                     *b = T::from_f64(b.to_f64() + by);

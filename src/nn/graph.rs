@@ -239,7 +239,7 @@ impl<T: Real> Network<T> {
         self.graph.plan_backward(&self.layers, batch);
         for layer in &mut self.layers {
             let rows = layer.rows(batch);
-            if layer.pixels > 1 {
+            if layer.window.is_some() || layer.pixels > 1 {
                 // The two may change places.
                 grow(&mut layer.d, layer.z.len());
             } else if layer.d.len() < lines(layer.outputs, rows) {

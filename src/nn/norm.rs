@@ -30,7 +30,7 @@ pub(super) struct Normed<T> {
     pub shift: Option<Learned<T>>,
     /// Mean and variance of the training batches; only of a batch norm.
     pub running: Option<[Held<T>; 2]>,
-    /// u: [batch, out]
+    /// u: [row, out]; a row is an example, or a pixel of one.
     pub affine: Vec<Line<T>>,
     /// μ and 1/√(σ² + ε) of the last forward pass: of every example, or of every unit.
     pub mean: Vec<T>,
@@ -42,9 +42,9 @@ pub(super) struct Normed<T> {
 }
 
 impl<T: Real> Normed<T> {
-    /// Numbers that `mean` holds for a batch.
-    pub fn statistics(&self, batch: usize, outputs: usize) -> usize {
-        if self.kind == Norm::Batch { panels::panels(outputs) * LANES } else { batch }
+    /// Numbers that `mean` holds for so many rows.
+    pub fn statistics(&self, rows: usize, outputs: usize) -> usize {
+        if self.kind == Norm::Batch { panels::panels(outputs) * LANES } else { rows }
     }
 }
 

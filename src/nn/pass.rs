@@ -90,7 +90,7 @@ struct Forward<'a, T> {
 fn forward_pieces<T: Real>(compute: &Compute, layer: &Product<T>, batch: usize) -> (usize, usize) {
     let number = match &layer.window {
         Some(_) => passage::number(compute, batch),
-        None => pieces(compute, layer.rows(batch), rows_at_once(layer.inputs)),
+        None => pieces(compute, layer.rows(batch), rows_at_once(layer.inputs)).min(batch),
     };
     (number, groups(compute, panels::panels(layer.outputs), number))
 }

@@ -65,7 +65,7 @@ impl<T: Real> Passage<T> {
         kernels::pool_max_backward_in_place(path, y, d, self.area.1, size, x);
     }
 
-    /// Numbers of scratch that one piece needs.
+    /// Lines of scratch that one piece needs.
     pub fn scratch(&self) -> usize {
         match self.way {
             Way::Pool(_) => 0,

@@ -134,7 +134,7 @@ impl Window {
         self.scratch() + patches + 2 * self.channels * self.taps() + 2 * self.pixels_to()
     }
 
-    /// Rows of an image whose pixels are one block of a sum over pixels.
+    /// Rows of an image whose pixels are one block of a sum over pixels: at most 256, or one row that is longer.
     fn rows_at_once(&self) -> usize {
         (BLOCK / self.to.1).clamp(1, self.to.0)
     }
@@ -220,8 +220,7 @@ impl Window {
 
     // --- backward
 
-    /// Copies ∂L/∂z of an image into its frame; which was all 0 before the first; pixels are `stride`
-    /// apart there.
+    /// Copies ∂L/∂z of an image into its frame, where pixels are `stride` apart. The frame was all 0 before the first.
     pub fn fill_back<T: Real>(&self, d: Batch<'_, T>, outputs: usize, example: usize, frame: &mut [Line<T>]) {
         let (height, width) = self.frame_back();
         let border = self.kernel - 1 - self.padding;

@@ -569,3 +569,24 @@ fn the_chart_at_the_end_speaks_the_language_of_the_terminal() {
 fn bars_len(text: &str) -> Vec<usize> {
     text.lines().map(|line| line.chars().count() + line.matches('→').count()).collect()
 }
+
+#[test]
+fn gradmax_between_convolutions_without_padding_takes_back_what_new_channels_say() {
+    // sigmoid gives 0.5 at 0, which every tap of the reader hears.
+    let text = "data digits { limit 200 }\nmodel { c1 conv 5 kernel 3 sigmoid; c2 conv 7 kernel 2 relu pad valid; \
+                out dense 10 }\ntrain 8 steps { optimizer adam lr 1e-3 }\nat step 5 widen c1 by 3 method gradmax\n";
+    let folder = folder(&[("taps.grow", text.as_bytes())]);
+    let ran = growrun(folder.path(), &["taps.grow"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("promise rounding"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_schedule_that_widens_a_kernel_is_compared() {
+    let text = "data digits { limit 200 }\nmodel { c1 conv 3 kernel 3 relu; out dense 10 }\ntrain 8 steps { }\n\
+                at step 3 widen c1 kernel to 5\nat step 4 widen c1 by 2\n";
+    let folder = folder(&[("kernel.grow", text.as_bytes())]);
+    let ran = growrun(folder.path(), &["compare", "kernel.grow", "--list"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("grown_random"), "{}", ran.stdout);
+}

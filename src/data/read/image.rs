@@ -46,9 +46,16 @@ const OTHERS: [(&[u8], &str); 6] = [
 const SAVE_AGAIN: &str = "save it again as PNG or JPEG with 8 bits a value, in Python \
                           `Image.open(FILE).convert(\"RGB\").save(\"NEW.png\")` (Pillow), or remove it";
 
+/// Pillow's `convert` cuts such values off instead of scaling them.
+const SIXTEEN_BITS: &str = "has 16 bits a value; pictures of 8 are read";
+const SAVE_UPPER_BYTES: &str = "keep the upper 8 bits of every value, in Python \
+                                `Image.fromarray((numpy.asarray(Image.open(FILE)) >> 8).astype(\"uint8\"))\
+                                .save(\"NEW.png\")` (Pillow), or remove it";
+
 /// A picture that cannot be read, and why.
 pub fn unreadable(name: &str, why: &str) -> Refusal {
-    Refusal::error("G0730", format!("`{name}` {why}"), SAVE_AGAIN)
+    let help = if why == SIXTEEN_BITS { SAVE_UPPER_BYTES } else { SAVE_AGAIN };
+    Refusal::error("G0730", format!("`{name}` {why}"), help)
 }
 
 /// The header, or `None` when it goes on beyond these first bytes of a file. `is_all`: there are no more.
@@ -90,7 +97,7 @@ fn png_header(start: &[u8]) -> Result<Option<Look>, String> {
     }
     if depth == 16 {
         // Half of each value would be lost, and which half matters cannot be known.
-        return Err("has 16 bits a value; pictures of 8 are read".into());
+        return Err(SIXTEEN_BITS.into());
     }
     Ok(Some(Look { width, height, grey: matches!(colour, 0 | 4), kind: Kind::Png }))
 }

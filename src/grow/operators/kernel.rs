@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::nn::architecture::Padding;
-use crate::nn::layers::PIXELS_MAX;
+use crate::nn::layers::{PIXELS_MAX, largest_kernel};
 
 /// The plan for `args`, which name a kernel.
 pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Result<Plan, Refusal> {
@@ -53,6 +53,19 @@ pub(super) fn plan(args: &Args, target: &Target, before: &Architecture) -> Resul
         if let Some(help) = help {
             let message = format!("the kernel of `{}` cannot grow from {from} to {to}", layer.name);
             return Err(Refusal::error("G0301", message, help).at("kernel").cause(kernel_of));
+        }
+        if let Some(largest) = layer.input.area.map(largest_kernel).filter(|largest| to > *largest as u64) {
+            warnings.push(
+                Refusal::warning(
+                    "G0301",
+                    format!(
+                        "a kernel of {to} is larger than what `{}` can see: farther out every tap reads zeros",
+                        layer.name
+                    ),
+                    format!("use a size up to {largest}"),
+                )
+                .at("kernel"),
+            );
         }
         if layer.frozen && layer.presence == Presence::Certain {
             warnings.push(

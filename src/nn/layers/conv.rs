@@ -8,7 +8,7 @@ use crate::nn::architecture::Padding;
 pub struct Conv;
 
 /// The largest kernel with `pad same` of which each tap reads the image somewhere.
-fn largest_kernel((height, width): (usize, usize)) -> usize {
+pub fn largest_kernel((height, width): (usize, usize)) -> usize {
     height.max(width).saturating_mul(2).saturating_sub(1)
 }
 

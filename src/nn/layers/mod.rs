@@ -13,6 +13,7 @@ use crate::base::{Arg, Args, Doc, Kind, Refusal, Shape};
 /// What a schedule may write after a layer's name.
 pub const LAYERS: &[&dyn LayerKind] = &[&dense::Dense, &conv::Conv, &pool::Pool, &residual::Residual];
 
+pub use conv::largest_kernel;
 pub use residual::stride as stride_of;
 
 pub fn find(word: &str) -> Option<&'static dyn LayerKind> {

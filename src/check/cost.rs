@@ -22,8 +22,8 @@ const COPIES_TO_GO_BACK: u64 = 3;
 
 /// Columns of a panel, in which activations lie: a width is rounded up to it.
 const PANEL: u64 = 16;
-/// Images that are worked on at once, each with its border: eight for each of sixteen threads.
-const FRAMES: u64 = 128;
+/// Images that are worked on at once, each with its border: four for each of sixteen threads.
+const FRAMES: u64 = 64;
 
 /// What memory is needed besides the parameters.
 #[derive(Clone, Copy, Debug, Default)]

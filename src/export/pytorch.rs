@@ -329,7 +329,7 @@ fn padding(layer: &Layer) -> String {
     let settings = &layer.settings;
     match settings.padding {
         Padding::Same if settings.kernel % 2 == 1 && settings.kernel > 1 => {
-            format!(", padding={}", settings.kernel / 2)
+            format!(", padding={}", settings.margin())
         }
         // What is uneven is behind: PyTorch does the same for this word, which it does not take together with a stride.
         Padding::Same if settings.kernel.is_multiple_of(2) && settings.stride == 1 => ", padding=\"same\"".into(),
@@ -345,7 +345,7 @@ fn read(layer: &Layer) -> String {
         return "x.flatten(1)".into();
     }
     if settings.padding == Padding::Same && settings.kernel.is_multiple_of(2) && settings.stride > 1 {
-        let before = (settings.kernel - 1) / 2;
+        let before = settings.margin();
         let after = settings.kernel - 1 - before;
         return format!("F.pad(x, ({before}, {after}, {before}, {after}))");
     }

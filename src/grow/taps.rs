@@ -4,7 +4,6 @@
 //! A layer over plain vectors reads its one pixel by its one tap.
 
 use crate::nn::Layer;
-use crate::nn::architecture::Padding;
 use ndarray::Array2;
 
 /// The taps of a layer's kernel, in the order of its weight: row by row.
@@ -27,8 +26,7 @@ impl Taps {
         let settings = &layer.settings;
         match (layer.input.area, layer.output.area) {
             (Some(area), Some(given)) => {
-                let margin = if settings.padding == Padding::Same { (settings.kernel - 1) / 2 } else { 0 };
-                Taps { kernel: settings.kernel, stride: settings.stride, margin, area, given }
+                Taps { kernel: settings.kernel, stride: settings.stride, margin: settings.margin(), area, given }
             }
             _ => Taps { kernel: 1, stride: 1, margin: 0, area: (1, 1), given: (1, 1) },
         }

@@ -162,6 +162,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Rows of zeros above an image, and columns left of it, that a convolution's first patch reads.
+    pub fn margin(&self) -> usize {
+        match self.padding {
+            Padding::Same => (self.kernel - 1) / 2,
+            Padding::Valid => 0,
+        }
+    }
+
     /// The initialiser that holds: the one that was named, else by the activation.
     pub fn initialiser(&self) -> Init {
         self.init.unwrap_or(if self.activation.is_relu_like() { Init::He } else { Init::Glorot })

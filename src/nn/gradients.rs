@@ -359,10 +359,7 @@ pub(super) fn gradients<T: Real>(
             let x = match *source {
                 Source::Input => read.x,
                 Source::Layer(at) => given[at],
-                Source::Sum(at) => {
-                    let sum = &read.sums[at];
-                    Batch::new(&sum.y, batch * sum.pixels)
-                }
+                Source::Sum(at) => read.sums[at].output(batch),
                 Source::Passage(at) => read.passages[at].output(batch),
             };
             let d = Batch::new(d, rows);

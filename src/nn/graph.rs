@@ -66,6 +66,12 @@ pub(super) struct Sum<T> {
     pub d: Vec<Line<T>>,
 }
 
+impl<T: Real> Sum<T> {
+    pub fn output(&self, batch: usize) -> Batch<'_, T> {
+        Batch::new(&self.y, batch * self.pixels)
+    }
+}
+
 /// Nodes in the order in which they compute.
 #[derive(Clone)]
 pub(super) struct Graph<T> {
@@ -144,10 +150,7 @@ impl<T: Real> Network<T> {
         match source {
             Source::Input => Batch::new(&self.x, self.batch),
             Source::Layer(at) => self.layers[at].output(self.batch),
-            Source::Sum(at) => {
-                let sum = &self.graph.sums[at];
-                Batch::new(&sum.y, self.batch * sum.pixels)
-            }
+            Source::Sum(at) => self.graph.sums[at].output(self.batch),
             Source::Passage(at) => self.graph.passages[at].output(self.batch),
         }
     }
@@ -184,10 +187,7 @@ impl<T: Real> Network<T> {
                     let x = match layer.source {
                         Source::Input => Batch::new(&self.x, batch),
                         Source::Layer(at) => before[at].output(batch),
-                        Source::Sum(at) => {
-                            let sum = &self.graph.sums[at];
-                            Batch::new(&sum.y, batch * sum.pixels)
-                        }
+                        Source::Sum(at) => self.graph.sums[at].output(batch),
                         Source::Passage(at) => passages[at].output(batch),
                     };
                     pass::forward(&compute, layer, x, &mut self.frames, behind.first_mut(), mode);
@@ -206,10 +206,7 @@ impl<T: Real> Network<T> {
                     let x = match passage.source {
                         Source::Input => Batch::new(&self.x, batch),
                         Source::Layer(at) => self.layers[at].output(batch),
-                        Source::Sum(at) => {
-                            let sum = &self.graph.sums[at];
-                            Batch::new(&sum.y, batch * sum.pixels)
-                        }
+                        Source::Sum(at) => self.graph.sums[at].output(batch),
                         Source::Passage(at) => before[at].output(batch),
                     };
                     passage::forward(&compute, passage, x, &mut frames);

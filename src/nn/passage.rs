@@ -7,7 +7,7 @@
 //! ```
 
 use super::architecture::Pooling;
-use super::pass::{Pieces, Slope};
+use super::pass::{PIECES_PER_THREAD, Pieces, Slope};
 use super::product::Source;
 use crate::tensor::kernels::{self, Path, flat, flat_mut};
 use crate::tensor::{Batch, BatchMut, Compute, LANES, Line, Real, panels};
@@ -75,14 +75,15 @@ impl<T: Real> Passage<T> {
 }
 
 /// Some examples on their way: where they go to, and scratch.
-struct Piece<'a, T> {
-    first: usize,
-    to: BatchMut<'a, T>,
-    scratch: &'a mut [Line<T>],
+pub(super) struct Piece<'a, T> {
+    /// First example.
+    pub first: usize,
+    pub to: BatchMut<'a, T>,
+    pub scratch: &'a mut [Line<T>],
 }
 
-/// Pieces of a batch by whole examples of `unit` rows, each with its scratch.
-fn cut<'a, T: Real>(
+/// Pieces of a batch by whole examples of `unit` rows, each with `need` lines of scratch.
+pub(super) fn cut<'a, T: Real>(
     compute: &Compute,
     to: BatchMut<'a, T>,
     unit: usize,
@@ -102,10 +103,6 @@ fn cut<'a, T: Real>(
     }
     items
 }
-
-/// Pieces for every thread of what goes image by image: twice as many as elsewhere, because whoever is done first waits
-/// for a whole piece.
-const PIECES_PER_THREAD: usize = 8;
 
 /// Pieces that so many examples are cut into.
 pub(super) fn number(compute: &Compute, examples: usize) -> usize {

@@ -16,14 +16,13 @@
 //! channels would leave most of a panel empty. Its frame is kept that way too, and for dW the few taps of its patches
 //! are written down, some rows of an image at a time.
 
-use super::architecture::{Layer, Padding};
+use super::architecture::Layer;
 use super::pass::{Pieces, Slope, convolve};
 use super::passage::{self, Passage};
 use super::product::Product;
 use crate::tensor::kernels::{self, Left, Patches, Path, Reads, flat, flat_mut};
 use crate::tensor::{BLOCK, Batch, BatchMut, Compute, LANES, Line, Real, panels};
 use ndarray::{ArrayViewMut2, Axis};
-use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Where a convolution's taps are.
@@ -32,7 +31,7 @@ pub(super) struct Window {
     pub kernel: usize,
     pub stride: usize,
     /// Rows above the image and columns left of it that a first patch reads, and which are 0.
-    pub padding: usize,
+    pub margin: usize,
     pub channels: usize,
     /// Height and width of what it reads and of what it gives.
     pub from: (usize, usize),
@@ -54,12 +53,8 @@ impl Window {
         if kernel == 1 && stride == 1 && !is_first {
             return None;
         }
-        let padding = match settings.padding {
-            Padding::Same => (kernel - 1) / 2,
-            Padding::Valid => 0,
-        };
-        let (taps, taps_back) = (Vec::new(), Vec::new());
-        let mut window = Window { kernel, stride, padding, channels, from, to, is_first, taps, taps_back };
+        let (margin, taps, taps_back) = (settings.margin(), Vec::new(), Vec::new());
+        let mut window = Window { kernel, stride, margin, channels, from, to, is_first, taps, taps_back };
         let frame = window.frame();
         window.taps = (0..channels).flat_map(|channel| window.places(frame, channel, is_first)).collect();
         if !is_first {
@@ -120,12 +115,13 @@ impl Window {
         }
     }
 
-    /// The same for ∂L/∂x, and for ∂L/∂W.
+    /// The same for ∂L/∂x.
     pub fn scratch_back(&self, outputs: usize) -> usize {
         let (height, width) = self.frame_back();
         panels::panels(outputs) * height * width
     }
 
+    /// The same for ∂L/∂W: a frame, the sums of a block, two panels of an image, and the patches of a block.
     pub fn scratch_weight(&self) -> usize {
         if !self.is_first {
             return 0;
@@ -161,10 +157,10 @@ impl Window {
     /// Rows of an image in its frame: place in the frame, place in the image, length.
     fn each_row(&self, mut row: impl FnMut(usize, usize, usize)) {
         let (height, width) = self.frame();
-        let inside = |frame: usize, image: usize| image.min(frame.saturating_sub(self.padding));
+        let inside = |frame: usize, image: usize| image.min(frame.saturating_sub(self.margin));
         let columns = inside(width, self.from.1);
         for y in 0..inside(height, self.from.0) {
-            row((y + self.padding) * width + self.padding, y * self.from.1, columns);
+            row((y + self.margin) * width + self.margin, y * self.from.1, columns);
         }
     }
 
@@ -223,7 +219,7 @@ impl Window {
     /// Copies ∂L/∂z of an image into its frame, where pixels are `stride` apart. The frame was all 0 before the first.
     pub fn fill_back<T: Real>(&self, d: Batch<'_, T>, outputs: usize, example: usize, frame: &mut [Line<T>]) {
         let (height, width) = self.frame_back();
-        let border = self.kernel - 1 - self.padding;
+        let border = self.kernel - 1 - self.margin;
         let first = example * self.pixels_to();
         for (panel, frame) in frame[..panels::panels(outputs) * height * width].chunks_mut(height * width).enumerate() {
             let image = &d.panel(panel)[first..first + self.pixels_to()];
@@ -266,22 +262,18 @@ impl Window {
             let d = |panel: usize| &d.panel(panel)[example * self.pixels_to()..][..self.pixels_to()];
             for row in (0..self.to.0).step_by(at_once) {
                 let rows = row..self.to.0.min(row + at_once);
-                if let Some(bias) = &mut bias {
-                    let pixels = rows.start * self.to.1..rows.end * self.to.1;
-                    for (at, bias) in bias.iter_mut().enumerate().take(1 + usize::from(pair)) {
-                        add_sum(path, &d(panel + at)[pixels.clone()], bias);
-                    }
-                }
+                let pixels = rows.start * self.to.1..rows.end * self.to.1;
+                add_sums(path, &mut bias, pair, |at| &d(panel + at)[pixels.clone()]);
                 for tap in 0..taps {
                     let (y, height) = self.inside(rows.clone(), tap / self.kernel, self.from.0);
                     let (z, width) = self.inside(0..self.to.1, tap % self.kernel, self.from.1);
                     if height == 0 || width == 0 {
                         continue;
                     }
-                    let corner = (y * self.stride + tap / self.kernel - self.padding) * self.from.1
+                    let corner = (y * self.stride + tap / self.kernel - self.margin) * self.from.1
                         + z * self.stride
                         + tap % self.kernel
-                        - self.padding;
+                        - self.margin;
                     let reads = Reads {
                         x: &x[corner..],
                         step: self.stride,
@@ -306,9 +298,9 @@ impl Window {
 
     /// The outputs of `range` for which a tap at `at` reads within `extent`: the first, and how many.
     fn inside(&self, range: Range<usize>, at: usize, extent: usize) -> (usize, usize) {
-        // out·stride + at − padding within 0..extent
-        let first = self.padding.saturating_sub(at).div_ceil(self.stride).max(range.start);
-        let end = (extent + self.padding).saturating_sub(at).div_ceil(self.stride).min(range.end);
+        // out·stride + at − margin within 0..extent
+        let first = self.margin.saturating_sub(at).div_ceil(self.stride).max(range.start);
+        let end = (extent + self.margin).saturating_sub(at).div_ceil(self.stride).min(range.end);
         (first, end.saturating_sub(first))
     }
 
@@ -343,11 +335,7 @@ impl Window {
                 let a = Left::Columns { lines: written, stride: pixels, first: 0 };
                 let d = |panel: usize| &image[panel * unit + first..][..pixels];
                 let (s0, s1) = sums.split_at_mut(inputs);
-                if let Some(bias) = &mut bias {
-                    for (at, bias) in bias.iter_mut().enumerate().take(panels) {
-                        add_sum(path, d(at), bias);
-                    }
-                }
+                add_sums(path, &mut bias, pair, d);
                 if pair {
                     kernels::product_of_two(path, a, pixels, [d(0), d(1)], [s0, &mut s1[..inputs]]);
                     kernels::add(path, flat(&s1[..inputs]), flat_mut(&mut *c1));
@@ -399,10 +387,17 @@ impl<T: Real> Told<'_, T> {
     }
 }
 
-/// Adds the sum of one block of pixels.
-fn add_sum<T: Real>(path: Path, d: &[Line<T>], total: &mut Line<T>) {
-    let sum = kernels::sum_rows(path, d);
-    kernels::add(path, &sum.0, &mut total.0);
+/// Adds the sums of one block of pixels of one panel, or of two, to those of a bias.
+fn add_sums<'d, T: Real>(
+    path: Path,
+    bias: &mut Option<&mut [Line<T>; 2]>,
+    pair: bool,
+    d: impl Fn(usize) -> &'d [Line<T>],
+) {
+    let totals = bias.iter_mut().flat_map(|bias| bias.iter_mut().take(if pair { 2 } else { 1 }));
+    for (at, total) in totals.enumerate() {
+        kernels::add(path, &kernels::sum_rows(path, d(at)).0, &mut total.0);
+    }
 }
 
 /// Rows of an image, as many at a time as the first cache holds beside a block of a weight.
@@ -425,12 +420,6 @@ pub(super) fn pass_down<T: Real>(
     frames: &mut [Line<T>],
     batch: usize,
 ) {
-    struct Image<'a, T> {
-        /// First example.
-        first: usize,
-        d: BatchMut<'a, T>,
-        frame: &'a mut [Line<T>],
-    }
     let path = compute.path();
     let (taps, outputs, unit) = (window.taps(), layer.outputs, window.pixels_from());
     let count = panels::panels(window.channels);
@@ -443,22 +432,13 @@ pub(super) fn pass_down<T: Real>(
     drop(parts);
     let turned = &*turned;
     let dz = Batch::new(&layer.d, layer.rows(batch));
-    let need = window.scratch_back(outputs);
-    let number = passage::number(compute, batch);
-    let mut items: Pieces<Image<'_, T>> = SmallVec::new();
-    let (mut first, mut rest, mut frames) = (0, BatchMut::new(d, count, batch * unit), frames);
-    for at in 0..number {
-        let height = (batch - first).div_ceil(number - at);
-        let (d, others) = rest.split_rows(height * unit);
-        let (frame, left) = frames.split_at_mut(need);
-        items.push(Image { first, d, frame });
-        (first, rest, frames) = (first + height, others, left);
-    }
+    let d = BatchMut::new(d, count, batch * unit);
+    let mut items = passage::cut(compute, d, unit, frames, window.scratch_back(outputs));
     compute.each(&mut items, |piece| {
-        piece.frame.fill(Line::ZERO);
-        for example in 0..piece.d.rows() / unit {
+        piece.scratch.fill(Line::ZERO);
+        for example in 0..piece.to.rows() / unit {
             let number = piece.first + example;
-            window.fill_back(dz, outputs, number, piece.frame);
+            window.fill_back(dz, outputs, number, piece.scratch);
             let mut panel = 0;
             while panel < count {
                 let b = |panel: usize| &turned[panel * length..][..length];
@@ -467,10 +447,10 @@ pub(super) fn pass_down<T: Real>(
                     let pixels = rows.start * window.from.1..rows.end * window.from.1;
                     let here = example * unit + pixels.start..example * unit + pixels.end;
                     let whole = number * unit + pixels.start..number * unit + pixels.end;
-                    let patches = window.patches_back(piece.frame, rows.start);
-                    done = convolve(path, patches, b, &mut piece.d, panel, here.clone());
+                    let patches = window.patches_back(piece.scratch, rows.start);
+                    done = convolve(path, patches, b, &mut piece.to, panel, here.clone());
                     for panel in panel..panel + done {
-                        let d = &mut piece.d.panel(panel)[here.clone()];
+                        let d = &mut piece.to.panel(panel)[here.clone()];
                         if let Some(more) = &more {
                             kernels::add(path, flat(&more.panel(panel)[whole.clone()]), flat_mut(d));
                         }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What `growrun export` writes, in the hands of the tools that it is for: onnx.checker, ONNX Runtime, PyTorch and numpy.
-# Networks with every activation, norm and block are trained, exported to every target, and
+# Networks with every activation, norm and block (check.py) and of convolutions (images.py) are trained, exported to
+# every target, and
 #
-#   - (those of convolutions in images.py)
 #   - predict the same as `growrun predict`, to 1e-5 of the outputs' size;
 #   - train on in PyTorch with the exported optimiser, and the first step is the one that growrun itself does next;
 #   - entries that have had no update yet take a larger first step there, by the factor of docs/export.md.

@@ -1,7 +1,6 @@
 """Trains, exports and compares; see tests/evidence/export.sh. Arguments: a folder with the schedules, the program."""
 
 import csv
-import importlib.util
 import json
 import os
 import subprocess
@@ -15,45 +14,10 @@ import torch
 from safetensors.torch import load_file
 from safetensors import safe_open
 
-WORK, GROWRUN = Path(sys.argv[1]), sys.argv[2]
-TARGETS = ["safetensors", "npz", "pytorch", "onnx", "mxnet"]
-# Largest difference of an output, in shares of the outputs' size: sums of f32 in another order.
-OUTPUTS = 1e-5
-# Largest difference between the first update in PyTorch and ours, in learning rates. Adam divides two moments that are
-# rounded to f32, behind a gradient whose sums are in another order.
-UPDATE = 2e-4
-missed = []
+from common import OUTPUTS, UPDATE, WORK, holds, missed, module, run, trained
+
 print(f"torch {torch.__version__}, onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}, numpy {np.__version__}\n")
 torch.manual_seed(1)
-
-
-def run(*arguments, **more):
-    done = subprocess.run([GROWRUN, *map(str, arguments)], cwd=WORK, capture_output=True, text=True, **more)
-    if done.returncode:
-        sys.exit(f"growrun {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def holds(what, measured, bound):
-    if not measured <= bound:
-        missed.append(f"{what}: {measured:.3g}, at most {bound:.3g}")
-    return measured
-
-
-def trained(schedule, *more):
-    """A run, and what it was exported to."""
-    folder = Path(json.loads(run(schedule, "--json", "--quiet", *more))["run"])
-    for target in TARGETS:
-        run("export", folder, "--to", target)
-    return folder
-
-
-def module(folder):
-    place = WORK / folder / "export" / "pytorch" / "model.py"
-    spec = importlib.util.spec_from_file_location("model", place)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def same_tensors(folder):

@@ -1,9 +1,7 @@
 """Networks of convolutions, exported and compared; see tests/evidence/export.sh. Arguments: a folder, the program."""
 
 import csv
-import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,10 +11,8 @@ import onnxruntime
 import torch
 from safetensors.torch import load_file
 
-WORK, GROWRUN = Path(sys.argv[1]), sys.argv[2]
-# Sums of f32 in another order, in shares of the outputs' size; a first update, in learning rates: as in check.py.
-OUTPUTS, UPDATE = 1e-5, 2e-4
-missed = []
+from common import OUTPUTS, UPDATE, WORK, holds, missed, module, run, trained
+
 torch.manual_seed(1)
 torch.set_num_threads(1)
 generator = np.random.default_rng(2)
@@ -40,33 +36,11 @@ at step 6 widen c2 kernel to 5
 at step 8 insert identity tanh after c2 as c3 method parametric"""}
 
 
-def run(*arguments):
-    done = subprocess.run([GROWRUN, *map(str, arguments)], cwd=WORK, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"growrun {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def holds(what, measured, bound):
-    if not measured <= bound:
-        missed.append(f"{what}: {measured:.3g}, at most {bound:.3g}")
-    return measured
-
-
-def module(folder):
-    spec = importlib.util.spec_from_file_location("model", WORK / folder / "export" / "pytorch" / "model.py")
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 print("images       ONNX Runtime   PyTorch   PyTorch in f64 | first update, in learning rates")
 for name, model in MODELS.items():
     text = f"experiment \"{name}\"\nseed 3\n{DATA}\nmodel {{ {model} }}\n{TRAIN}\n{EVENTS.get(name, '')}\n"
     (WORK / f"{name}_images.grow").write_text(text)
-    folder = Path(json.loads(run(f"{name}_images.grow", "--json", "--quiet"))["run"])
-    for target in ("safetensors", "npz", "pytorch", "onnx", "mxnet"):
-        run("export", folder, "--to", target)
+    folder = trained(f"{name}_images.grow")
     with open(WORK / "images.csv", "w", newline="") as file:
         csv.writer(file).writerows([repr(float(v)) for v in row] for row in x.reshape(65, -1))
     ours = np.array(list(csv.reader(run("predict", folder, "images.csv").splitlines()))[1:], dtype="f4")
